@@ -1,0 +1,119 @@
+"""What a run gives back, and the record of how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from .errors import GeometryError
+from .labels import Label
+from .volume import Geometry
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How a result came about: enough to trust it and to make it again.
+
+    Parameters
+    ----------
+    task, model_id, model_version, model_sha256:
+        What ran; the checksum is that of the weights.
+    settings:
+        The settings in plain form.
+    device, precision:
+        What was really used, after self-test and memory ladder.
+    versions:
+        Of CNNSeg, Python and the packages that compute.
+    inputs:
+        Per volume: source, identifiers, size (i, j, k), ijk_to_ras, channel names, modality.
+    seconds:
+        Per stage.
+    warnings:
+        What a reader of the result must know (fallbacks, forced modality, resampling on reading).
+    started:
+        ISO 8601 with time zone.
+    """
+
+    task: str
+    model_id: str
+    model_version: str
+    model_sha256: str
+    settings: dict[str, object]
+    device: str
+    precision: str
+    versions: dict[str, str]
+    inputs: tuple[dict[str, object], ...]
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+    started: str
+
+    def to_json(self) -> dict[str, object]:
+        """The plain form, for a JSON file or a node attribute."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One row of the table of volumes."""
+
+    value: int
+    name: str
+    voxels: int
+    volume_mm3: float
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """A labelmap on the input's own grid, with what its values mean.
+
+    Parameters
+    ----------
+    labelmap:
+        Shape ``(k, j, i)``, uint8 or uint16; 0 is background.
+    geometry:
+        The input volume's grid.
+    labels:
+        Every label that the model can give, also those not found here.
+    record:
+        How it came about.
+
+    Raises
+    ------
+    GeometryError
+        The labelmap's shape is not the geometry's.
+    """
+
+    labelmap: np.ndarray
+    geometry: Geometry
+    labels: tuple[Label, ...]
+    record: RunRecord
+    structures: tuple[Structure, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.labelmap.shape != self.geometry.shape_kji:
+            raise GeometryError(
+                f"Expected a labelmap of shape (k, j, i) {self.geometry.shape_kji}, got {self.labelmap.shape}."
+            )
+        counts = np.bincount(self.labelmap.ravel(), minlength=max((x.value for x in self.labels), default=0) + 1)
+        object.__setattr__(
+            self,
+            "structures",
+            tuple(
+                Structure(x.value, x.name, int(counts[x.value]), float(counts[x.value] * self.geometry.voxel_volume_mm3))
+                for x in self.labels
+            ),
+        )
+
+    def mask(self, name: str) -> np.ndarray:
+        """Boolean mask (k, j, i) of the label of that name.
+
+        Raises
+        ------
+        KeyError
+            No label has that name.
+        """
+        for label in self.labels:
+            if label.name == name:
+                return self.labelmap == label.value
+        raise KeyError(f"No label {name!r}; the labels are {', '.join(label.name for label in self.labels)}.")
