@@ -1,0 +1,23 @@
+"""CNNSeg's Python API, for Slicer's console and for scripts.
+
+::
+
+    from SlicerCNNSegLib import segment_volume_node
+    segmentation = segment_volume_node(getNode("MRHead"), region=getNode("R"))
+
+The names below are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+
+__all__ = ["list_models", "load_model", "segment_array", "segment_file", "segment_volume_node"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.console"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its names are {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,182 @@
+"""The API behind ``from SlicerCNNSegLib import ...``.
+
+Every function here is a few lines around ``engine.run.run``; heavy packages load when one is called.
+They run in the calling process and block it until they are done: the panel does the same work in a
+process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .engine.catalogue import CatalogueEntry, find_model, list_models
+from .engine.errors import InputError
+from .engine.package import ModelPackage
+from .engine.progress import Progress
+from .engine.region import Region
+from .engine.result import SegmentationResult
+from .engine.run import run
+from .engine.settings import DEFAULT_MODEL, SegmentationSettings
+from .engine.volume import Volume
+
+if TYPE_CHECKING:
+    import numpy as np
+    import slicer
+
+__all__ = [
+    "CatalogueEntry",
+    "list_models",
+    "load_model",
+    "segment_array",
+    "segment_file",
+    "segment_volume_node",
+]
+
+Model = str | Path | ModelPackage
+
+
+def load_model(id_or_folder: str | Path) -> ModelPackage:
+    """The model of that id (``hippocampus-mr``), or in that folder.
+
+    Only its description is read; the weights are loaded by the first run.
+
+    Raises
+    ------
+    UnknownModelError
+        There is none; the message lists the known ids.
+    ModelError
+        There is one, but it is broken.
+    """
+    return find_model(id_or_folder)
+
+
+def segment_file(
+    paths: str | Path | Sequence[str | Path],
+    model: Model = DEFAULT_MODEL,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> SegmentationResult:
+    """Segment one case from image files or DICOM folders.
+
+    Parameters
+    ----------
+    paths:
+        The case's image, or one per channel in the model's order.
+    model:
+        Id, folder, or what ``load_model`` gave.
+    progress:
+        Told how far the run is; asked whether to stop.
+    **settings:
+        Further fields of ``SegmentationSettings``: ``regions``, ``device``, ``precision``, ``mirror``, ...
+
+    Returns
+    -------
+    SegmentationResult
+        ``labelmap`` of shape (k, j, i) on the grid of the first image, ``labels``, ``structures``
+        (voxels and mm3 of each label), ``record``.
+
+    Raises
+    ------
+    CNNSegError
+        See ``engine/errors.py``.
+    """
+    from .engine.files.images import read_volume
+
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    wanted = _settings(model, settings)
+    return run(wanted, [read_volume(Path(path)) for path in paths], progress)
+
+
+def segment_array(
+    array: np.ndarray,
+    ijk_to_ras: np.ndarray,
+    model: Model = DEFAULT_MODEL,
+    *,
+    modality: str = "",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> SegmentationResult:
+    """Segment an array.
+
+    Parameters
+    ----------
+    array:
+        Shape (k, j, i), or (channels, k, j, i) with the channels in the model's order.
+    ijk_to_ras:
+        4x4, from voxel-centre index (i, j, k, 1) to RAS mm.
+    modality:
+        DICOM modality (``MR``), checked against the model's; "" is not checked.
+    model, progress, **settings:
+        As in ``segment_file``.
+
+    Raises
+    ------
+    CNNSegError
+        See ``engine/errors.py``.
+    """
+    volume = Volume(array[None] if array.ndim == 3 else array, ijk_to_ras, modality=modality, source="array")
+    return run(_settings(model, settings), [volume], progress)
+
+
+def segment_volume_node(
+    nodes: slicer.vtkMRMLVolumeNode | Sequence[slicer.vtkMRMLVolumeNode],
+    model: Model = DEFAULT_MODEL,
+    *,
+    scene: slicer.vtkMRMLScene | None = None,
+    region: Region | slicer.vtkMRMLMarkupsROINode | Sequence[Region | slicer.vtkMRMLMarkupsROINode] | None = None,
+    output: slicer.vtkMRMLSegmentationNode | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> slicer.vtkMRMLSegmentationNode:
+    """Segment volume nodes of a scene and show the result there.
+
+    Parameters
+    ----------
+    nodes:
+        The volume node, or one per channel in the model's order.
+    scene:
+        Where the segmentation goes; None takes the first node's own scene.
+    region:
+        One or more regions of interest, as ROI nodes or ``Region``. Several ROI nodes are kept apart
+        by their names: two named ``Left`` and ``Right`` give ``Left ...`` and ``Right ...`` segments.
+    output:
+        The segmentation node to fill, emptied first; None makes one.
+    model, progress, **settings:
+        As in ``segment_file``.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+        Under the same transform as the first volume.
+
+    Raises
+    ------
+    InputError
+        The node is in no scene and none was given.
+    CNNSegError
+        See ``engine/errors.py``; the scene is left as it was.
+    """
+    from .scene.regions import region_from_roi
+    from .scene.segmentations import show_segmentation
+    from .scene.volumes import volume_from_node
+
+    nodes = list(nodes) if isinstance(nodes, Sequence) else [nodes]
+    scene = scene or nodes[0].GetScene()
+    if scene is None:
+        raise InputError(f"The volume node {nodes[0].GetName()} is in no scene; add it to one or pass scene=...")
+    if region is not None:
+        given = list(region) if isinstance(region, Sequence) else [region]
+        settings["regions"] = tuple(
+            item if isinstance(item, Region) else region_from_roi(item, item.GetName() if len(given) > 1 else "")
+            for item in given
+        )
+    wanted = _settings(model, settings)
+    result = run(wanted, [volume_from_node(node) for node in nodes], progress)
+    return show_segmentation(scene, result, nodes[0], output)
+
+
+def _settings(model: Model, options: dict[str, Any]) -> SegmentationSettings:
+    return SegmentationSettings(model=str(model.folder if isinstance(model, ModelPackage) else model), **options)
