@@ -9,7 +9,11 @@ from pathlib import Path
 from .errors import ModelError, UnknownModelError
 from .package import ModelPackage
 
-EMBEDDED_MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+_LIBRARY = Path(__file__).resolve().parents[1]
+_INSTALLED_MODELS = _LIBRARY / "models"
+"""Where a wheel puts them; the source tree and Slicer keep them in the module's Resources."""
+
+EMBEDDED_MODELS = _INSTALLED_MODELS if _INSTALLED_MODELS.is_dir() else _LIBRARY.parent / "Resources" / "Models"
 
 
 @dataclass(frozen=True)
