@@ -1,0 +1,251 @@
+"""Segmentation: a volume in, a labelmap on its own grid out."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+
+import numpy as np
+import torch
+
+from .catalogue import find_model
+from .device import AUTOCAST, choose_device, choose_precision
+from .errors import ModelError, SettingsError
+from .inputs import check_modality, check_voxels, match_channels
+from .labels import Label
+from .ladder import Rung, climb_down
+from .package import ModelPackage
+from .postprocess import Postprocessing
+from .preprocess import Placement, Preprocessing
+from .progress import Progress, SubProgress, advance
+from .result import RunRecord, SegmentationResult
+from .settings import SegmentationSettings
+from .version import VERSION
+from .volume import Volume
+from .weights import load_networks
+from .windows import Inferer, class_probabilities
+
+RECORDED_PACKAGES = ("torch", "monai", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model's configuration, read from its plain data before any weights are."""
+
+    package: ModelPackage
+    preprocessing: Preprocessing
+    inferer: Inferer
+    postprocessing: Postprocessing
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> Plan:
+        """Read the configuration.
+
+        Raises
+        ------
+        ModelError
+            A part is missing or not supported.
+        """
+        try:
+            return cls(
+                package,
+                Preprocessing.from_transforms(package.inference["preprocessing"]["transforms"]),
+                Inferer.from_config(package.inference),
+                Postprocessing.from_config(package.inference),
+            )
+        except KeyError as error:
+            raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json.") from error
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box of the image to segment, and the labels that its structures get."""
+
+    start_ijk: tuple[int, int, int]
+    stop_ijk: tuple[int, int, int]
+    labels: tuple[Label, ...]
+
+
+def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress: Progress) -> SegmentationResult:
+    """Segment one case; see ``engine/run.py`` for the contract."""
+    stopwatch = Stopwatch()
+    with stopwatch.stage("check"):
+        advance(progress, 0.0, "Checking the input")
+        package = find_model(settings.model)
+        if package.task != "segmentation":
+            raise SettingsError(f"The model {package.id} is for {package.task}; choose one for segmentation.")
+        plan = Plan.of(package)
+        warnings = [note for volume in volumes for note in volume.notes]
+        warnings += check_modality(package, volumes, force=settings.force)
+        image = match_channels(package, volumes)
+        parts = divide(image, package, settings)
+        for part in parts:
+            check_voxels(package, image.cropped(part.start_ijk, part.stop_ijk), 2 if plan.inferer.slices else 3)
+    with stopwatch.stage("device"):
+        advance(progress, 0.02, "Testing the device")
+        device, device_warnings = choose_device(settings.device)
+        warnings += device_warnings
+        precision = choose_precision(settings.precision, device)
+    runner = PartRunner(plan, settings, image, device, precision, stopwatch)
+    labels = tuple(label for part in parts for label in part.labels)
+    labels = tuple({label.value: label for label in labels}.values())
+    highest = max(label.value for label in labels)
+    labelmap = np.zeros(image.geometry.shape_kji, np.uint8 if highest < 256 else np.uint16)
+    for index, part in enumerate(parts):
+        share = SubProgress(progress, 0.05 + 0.9 * index / len(parts), 0.05 + 0.9 * (index + 1) / len(parts))
+        (i0, j0, k0), (i1, j1, k1) = part.start_ijk, part.stop_ijk
+        found = runner.run(part, share)
+        box = labelmap[k0:k1, j0:j1, i0:i1]
+        np.copyto(box, found, where=found > 0, casting="same_kind")
+    advance(progress, 1.0, "Done")
+    record = RunRecord(
+        task="segmentation",
+        model_id=package.id,
+        model_version=package.version,
+        model_sha256=package.sha256,
+        settings=settings.to_json(),
+        device=str(runner.device),
+        precision=runner.precision,
+        versions=versions(),
+        inputs=tuple(describe(volume) for volume in volumes),
+        seconds=dict(stopwatch.seconds),
+        warnings=tuple(dict.fromkeys([*warnings, *runner.warnings])),
+        started=stopwatch.started,
+    )
+    return SegmentationResult(labelmap, image.geometry, labels, record)
+
+
+def divide(image: Volume, package: ModelPackage, settings: SegmentationSettings) -> list[Part]:
+    """The boxes to run on: the settings' regions, or the whole image.
+
+    Each named region's labels get values of their own, offset by the model's highest value.
+    """
+    if not settings.regions:
+        return [Part((0, 0, 0), image.geometry.size_ijk, package.labels)]
+    offset = max(label.value for label in package.labels)
+    parts = []
+    for index, region in enumerate(settings.regions):
+        labels = package.labels
+        if region.name:
+            labels = tuple(label.on_side(region.name, label.value + index * offset) for label in labels)
+        parts.append(Part(*region.index_box(image.geometry), labels))
+    return parts
+
+
+class PartRunner:
+    """Runs the network on parts of one image, going down the memory ladder when it must.
+
+    ``device``, ``precision`` and ``warnings`` say what was really used.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: SegmentationSettings,
+        image: Volume,
+        device: torch.device,
+        precision: str,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._plan, self._settings, self._image, self._stopwatch = plan, settings, image, stopwatch
+        self._batch = plan.inferer.batch
+        self.device, self.precision = device, precision
+        self.warnings: list[str] = []
+
+    def run(self, part: Part, progress: Progress) -> np.ndarray:
+        """Labels of the part, shape (k, j, i) of its box."""
+        cropped = self._image.cropped(part.start_ijk, part.stop_ijk)
+        with self._stopwatch.stage("preprocess"):
+            advance(progress, 0.0, "Preparing the image")
+            tensor, placement = self._plan.preprocessing.prepare(cropped)
+
+        def work(rung: Rung) -> torch.Tensor:
+            return self._probabilities(tensor, rung, progress)
+
+        probabilities, rung, warnings = climb_down(work, self.device, self._batch)
+        self.device, self._batch = rung.device, rung.batch
+        self.warnings += warnings
+        if probabilities.shape[0] != len(part.labels) + 1:
+            raise ModelError(
+                f"The network of {self._plan.package.id} gives {probabilities.shape[0]} classes, but its "
+                f"metadata lists {len(part.labels)} labels and background; correct configs/metadata.json."
+            )
+        with self._stopwatch.stage("postprocess"):
+            advance(progress, 0.98, "Cleaning up")
+            values = np.array([0, *(label.value for label in part.labels)])
+            values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
+            labelmap = values[classes_on_source(probabilities, placement)]
+            if not self._settings.postprocess:
+                return labelmap
+            return self._plan.postprocessing.apply(labelmap, cropped.geometry.voxel_volume_mm3)
+
+    def _probabilities(self, tensor: torch.Tensor, rung: Rung, progress: Progress) -> torch.Tensor:
+        settings, inferer = self._settings, replace(self._plan.inferer, batch=rung.batch)
+        if settings.overlap is not None:
+            inferer = replace(inferer, overlap=settings.overlap)
+        with self._stopwatch.stage("load model"):
+            advance(progress, 0.02, "Loading the model")
+            networks = load_networks(self._plan.package, rung.device)
+            self.precision = choose_precision(settings.precision, rung.device)
+        with self._stopwatch.stage("network"), torch.inference_mode():
+            return class_probabilities(
+                tensor,
+                networks,
+                inferer,
+                SubProgress(progress, 0.05, 0.97),
+                mirror=settings.mirror,
+                stitch_device=rung.stitch_device,
+                autocast=AUTOCAST[self.precision],
+            )
+
+
+def classes_on_source(probabilities: torch.Tensor, placement: Placement) -> np.ndarray:
+    """Most probable class per voxel of the source grid, shape (k, j, i).
+
+    Probabilities are resampled, not labels, so that borders stay smooth.
+    """
+    if placement.size == placement.oriented_size:
+        classes = placement.backward(probabilities.argmax(0, keepdim=True), "nearest")
+    else:
+        classes = placement.backward(probabilities, "trilinear").argmax(0, keepdim=True)
+    return np.ascontiguousarray(classes[0].cpu().numpy().transpose(2, 1, 0))
+
+
+class Stopwatch:
+    """Seconds per stage, summed over parts."""
+
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time inside the ``with`` block to the stage ``name``."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 4)
+
+
+def describe(volume: Volume) -> dict[str, object]:
+    """What the run record keeps of an input."""
+    return {
+        "source": volume.source,
+        "identifiers": dict(volume.identifiers),
+        "modality": volume.modality,
+        "channel_names": list(volume.channel_names),
+        "size_ijk": list(volume.geometry.size_ijk),
+        "ijk_to_ras": volume.ijk_to_ras.tolist(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of CNNSeg, Python and the packages that compute."""
+    found = {"cnnseg": VERSION, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in RECORDED_PACKAGES}

@@ -1,0 +1,3 @@
+"""The version of CNNSeg."""
+
+VERSION = "0.1.0"

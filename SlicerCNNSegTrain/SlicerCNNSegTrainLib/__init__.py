@@ -1,0 +1,1 @@
+"""Training for CNNSeg: from labelled cases to a MONAI Bundle that the other module offers."""

@@ -1,0 +1,163 @@
+"""From a finished run to a MONAI Bundle: configs and weights.
+
+The bundle is complete for plain MONAI too (``python -m monai.bundle run --config_file
+configs/inference.json --dataset_dir ...``); ``card.py`` adds the model card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from SlicerCNNSegLib.engine.errors import FileReadError
+from SlicerCNNSegLib.engine.files.atomic import replacing
+from SlicerCNNSegLib.engine.networks import build_network
+from SlicerCNNSegLib.engine.weights import save_weights
+
+from .checkpoint import load_checkpoint
+from .loop import BEST, RECIPE
+from .recipe import Recipe
+
+WEIGHTS = "models/model.safetensors"
+MONAI_SCHEMA = (
+    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+)
+
+
+def export_bundle(run: Path, bundle: Path) -> Recipe:
+    """Write the best weights of a run and its configuration as a bundle; the run's recipe.
+
+    Raises
+    ------
+    FileReadError
+        The run has no checkpoint yet.
+    """
+    if not (run / BEST).exists():
+        raise FileReadError(f"{run} has no {BEST} yet; let the run reach its first validation.")
+    recipe = Recipe.read(run / RECIPE)
+    state = load_checkpoint(run / BEST)
+    network = build_network(recipe.network)
+    network.load_state_dict(state["average"])
+    save_weights(network, bundle / WEIGHTS)
+    write_json(bundle / "configs" / "inference.json", inference_config(recipe))
+    write_json(bundle / "configs" / "metadata.json", metadata_config(recipe))
+    return recipe
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write an indented JSON file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def metadata_config(recipe: Recipe) -> dict[str, Any]:
+    """``configs/metadata.json``: MONAI's keys, and ``cnnseg`` for what MONAI has no key for."""
+    model = recipe.model
+    names = {str(label["value"]): label["name"] for label in model["labels"]}
+    channels = model["channels"]
+    return {
+        "schema": MONAI_SCHEMA,
+        "version": model["version"],
+        "changelog": {model["version"]: "first release"},
+        "monai_version": metadata.version("monai"),
+        "pytorch_version": metadata.version("torch").partition("+")[0],
+        "numpy_version": metadata.version("numpy"),
+        "required_packages_version": {
+            "nibabel": metadata.version("nibabel"),
+            "safetensors": metadata.version("safetensors"),
+        },
+        "name": model["title"],
+        "task": model["description"],
+        "description": model["description"],
+        "authors": "CNNSeg contributors",
+        "copyright": f"Weights: {model['licence']}",
+        "data_source": model["data_source"],
+        "data_type": "nifti",
+        "intended_use": model["intended_use"],
+        "references": list(model["references"]),
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "magnitude",
+                    "modality": channels[0]["modality"],
+                    "num_channels": len(channels),
+                    "spatial_shape": list(recipe.patch_size),
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": True,
+                    "channel_def": {str(index): channel["name"] for index, channel in enumerate(channels)},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "image",
+                    "format": "segmentation",
+                    "num_channels": len(names) + 1,
+                    "spatial_shape": list(recipe.patch_size),
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": True,
+                    "channel_def": {"0": "background", **names},
+                }
+            },
+        },
+        "cnnseg": {key: model[key] for key in ("id", "title", "task", "channels", "labels", "licence")},
+    }
+
+
+def inference_config(recipe: Recipe) -> dict[str, Any]:
+    """``configs/inference.json``: what CNNSeg reads as data, and what MONAI needs to run it by itself."""
+    own = {
+        "mirror_axes": list(recipe.inference["mirror_axes"]),
+        "postprocess": dict(recipe.inference["postprocess"]),
+    }
+    return {
+        "imports": ["$import glob", "$import safetensors.torch"],
+        "bundle_root": ".",
+        "dataset_dir": "",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "cpu",
+        "network_def": dict(recipe.network),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
+        "datalist": "$[{'image': path} for path in sorted(glob.glob(@dataset_dir + '/*.nii.gz'))]",
+        "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False},
+        "inferer": {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": list(recipe.patch_size),
+            "sw_batch_size": recipe.batch_size,
+            "overlap": recipe.inference["overlap"],
+            "mode": "gaussian",
+        },
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {
+                    "_target_": "Invertd",
+                    "keys": "pred",
+                    "transform": "@preprocessing",
+                    "orig_keys": "image",
+                    "nearest_interp": False,
+                    "to_tensor": True,
+                },
+                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+                {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir"},
+            ],
+        },
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+        },
+        "initialize": [f"$@network.load_state_dict(safetensors.torch.load_file(@bundle_root + '/{WEIGHTS}'))"],
+        "run": ["$@evaluator.run()"],
+        "cnnseg": own,
+    }

@@ -1,0 +1,169 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.files.atomic import replacing
+from SlicerCNNSegLib.engine.networks import build_network
+from SlicerCNNSegLib.engine.progress import Progress
+from SlicerCNNSegLib.engine.windows import Inferer
+
+from .checkpoint import load_checkpoint, save_checkpoint
+from .losses import DeepSupervisionLoss
+from .recipe import Recipe
+from .samples import Sample, Sampler
+from .validation import mean_dice
+
+CHECKPOINT = "last.pt"
+BEST = "best.pt"
+CURVES = "curves.csv"
+RECIPE = "recipe.json"
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter, 2017)."""
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    rest = max(0, step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
+
+
+class Trainer:
+    """One training run in one folder.
+
+    Parameters
+    ----------
+    recipe:
+        Everything that decides the result; written to ``recipe.json`` in the folder.
+    folder:
+        Where checkpoints and curves go.
+    training, validation:
+        The cases in network space.
+    resume:
+        Go on from the folder's last checkpoint, if there is one: the weights come out as if the run
+        had never stopped.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds a run with another recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        resume: bool = False,
+    ) -> None:
+        self._recipe, self._folder, self._validation = recipe, folder, validation
+        torch.manual_seed(recipe.seed)
+        self._sampler = Sampler(training, recipe)
+        # channels last: 8 % less time a step for this U-Net on AVX512-BF16
+        self._network = build_network(recipe.network).to(memory_format=torch.channels_last_3d)
+        self._average = deepcopy(self._network).requires_grad_(False)
+        self._loss = DeepSupervisionLoss()
+        self._optimizer = torch.optim.AdamW(
+            self._network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._inferer = Inferer(recipe.patch_size, overlap=float(recipe.inference["overlap"]))
+        self._step, self._best, self._curves = 0, -1.0, [["step", "loss", "learning_rate", "dice", "seconds"]]
+        self._claim_folder(resume)
+
+    def run(self, progress: Progress) -> float:
+        """Train to the recipe's last step, or until cancelled (with a checkpoint); the best mean Dice."""
+        recipe = self._recipe
+        started = time.perf_counter()
+        losses: list[float] = []
+        while self._step < recipe.steps:
+            losses.append(self._train_step())
+            self._step += 1
+            if self._step % recipe.validate_every == 0 or self._step == recipe.steps:
+                self._validate(sum(losses) / len(losses), time.perf_counter() - started)
+                losses = []
+            recent = losses[-1] if losses else float("nan")
+            progress.report(self._step / recipe.steps, f"step {self._step}/{recipe.steps}, loss {recent:.3f}")
+            if progress.cancelled():
+                self._save(CHECKPOINT)
+                break
+        return self._best
+
+    def _train_step(self) -> float:
+        recipe = self._recipe
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self._step)
+        image, label = self._sampler.batch(self._step)
+        self._network.train()
+        torch.manual_seed(recipe.seed * 1_000_003 + self._step)  # dropout, too, is a function of the step
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+            output = self._network(image)
+        loss = self._loss(output, label)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), recipe.clip_norm)
+        self._optimizer.step()
+        decay = min(recipe.ema_decay, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for average, current in zip(
+                self._average.state_dict().values(), self._network.state_dict().values(), strict=True
+            ):
+                if average.is_floating_point():
+                    average.lerp_(current, 1 - decay)
+                else:
+                    average.copy_(current)
+        return float(loss.detach())
+
+    def _validate(self, loss: float, seconds: float) -> None:
+        dice = float(mean_dice(self._average, self._validation, self._inferer, self._recipe.precision).mean())
+        rate = learning_rate(self._recipe, self._step)
+        self._curves.append([self._step, f"{loss:.4f}", f"{rate:.3e}", f"{dice:.4f}", f"{seconds:.0f}"])
+        with replacing(self._folder / CURVES) as temporary, temporary.open("w", newline="") as stream:
+            csv.writer(stream).writerows(self._curves)
+        if dice > self._best:
+            self._best = dice
+            save_checkpoint(
+                self._folder / BEST, {"average": self._average.state_dict(), "step": self._step, "dice": dice}
+            )
+        self._save(CHECKPOINT)
+
+    def _save(self, name: str) -> None:
+        state: dict[str, Any] = {
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self._step,
+            "best": self._best,
+            "curves": self._curves,
+        }
+        save_checkpoint(self._folder / name, state)
+
+    def _claim_folder(self, resume: bool) -> None:
+        path = self._folder / RECIPE
+        text = json.dumps(self._recipe.to_json(), indent=2)
+        if not (self._folder / CHECKPOINT).exists():
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            return
+        if not resume:
+            raise SettingsError(f"{self._folder} holds a run already; add --resume to go on, or choose another folder.")
+        if json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+            raise SettingsError(
+                f"The recipe differs from the one in {path}; go on with that one, or choose another folder."
+            )
+        state = load_checkpoint(self._folder / CHECKPOINT)
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._step, self._best, self._curves = state["step"], state["best"], state["curves"]

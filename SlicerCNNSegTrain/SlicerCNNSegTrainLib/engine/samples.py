@@ -1,0 +1,115 @@
+"""Training samples: step ``n``'s batch is a pure function of the recipe's seed and ``n``.
+
+So a run that was interrupted goes on with exactly the batches it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.transforms import SpatialPadd
+from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap
+
+from SlicerCNNSegLib.engine.errors import GeometryError
+from SlicerCNNSegLib.engine.files.images import read_volume
+from SlicerCNNSegLib.engine.progress import Progress, advance
+from SlicerCNNSegLib.engine.volume import Volume
+
+from .augmentation import build_augmentation
+from .cases import TrainingCase
+from .recipe import Recipe
+
+MARGIN = 4
+"""Voxels around the patch that are cut with it, so that rotation brings in image, not padding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A whole case in network space: image float32 and label uint8, both ``(channel, x, y, z)``.
+
+    ``foreground`` holds the indices (n, 3) of labelled voxels.
+    """
+
+    id: str
+    image: torch.Tensor
+    label: torch.Tensor
+    foreground: np.ndarray
+
+
+def load_sample(case: TrainingCase, recipe: Recipe) -> Sample:
+    """Read a case and bring it into network space.
+
+    Raises
+    ------
+    GeometryError
+        Image and label lie on different grids.
+    """
+    image = Volume.stacked([read_volume(path) for path in case.images])
+    truth = read_labelmap(case.label)
+    if not truth.geometry.matches(image.geometry):
+        raise GeometryError(
+            f"Case {case.id}: the label's grid {truth.geometry.size_ijk} is not the image's "
+            f"{image.geometry.size_ijk} or lies elsewhere; export the label on the image's grid."
+        )
+    tensor, placement = recipe.prepared.prepare(image)
+    classes = np.zeros(int(truth.labelmap.max()) + 1, np.uint8)
+    for index, value in enumerate(recipe.label_values, start=1):
+        if value < len(classes):
+            classes[value] = index
+    label = torch.from_numpy(classes[truth.labelmap].transpose(2, 1, 0)[None].copy())
+    label = placement.forward(label, "nearest").contiguous()
+    pad = SpatialPadd(("image", "label"), [n + 2 * MARGIN for n in recipe.patch_size])
+    padded = {key: torch.as_tensor(value) for key, value in pad({"image": tensor, "label": label}).items()}
+    return Sample(case.id, padded["image"], padded["label"], np.argwhere(padded["label"][0].numpy() > 0))
+
+
+def load_samples(cases: Sequence[TrainingCase], recipe: Recipe, progress: Progress) -> list[Sample]:
+    """All cases, in memory."""
+    samples = []
+    for index, case in enumerate(cases):
+        advance(progress, index / len(cases), f"Reading {case.id}")
+        samples.append(load_sample(case, recipe))
+    return samples
+
+
+class Sampler:
+    """Cuts and augments batches of patches.
+
+    Parameters
+    ----------
+    samples:
+        The training cases; each epoch goes through all of them in a new order.
+    recipe:
+        Patch and batch size, augmentation, foreground share, seed.
+    """
+
+    def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
+        self._samples = samples
+        self._recipe = recipe
+        self._augmentation = build_augmentation(recipe.augmentation)
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images ``(batch, channel, x, y, z)`` float32 and class indices ``(batch, 1, x, y, z)`` of step ``step``."""
+        size = self._recipe.batch_size
+        patches = [self._patch(position) for position in range(step * size, (step + 1) * size)]
+        return torch.stack([image for image, _ in patches]), torch.stack([label for _, label in patches])
+
+    def _patch(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        epoch, index = divmod(position, len(self._samples))
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._samples))
+        sample = self._samples[order[index]]
+        random = np.random.default_rng([self._recipe.seed, epoch, index])
+        patch, half = np.array(self._recipe.patch_size), MARGIN
+        room = np.array(sample.image.shape[1:]) - patch - 2 * half
+        start = random.integers(0, room + 1)
+        if len(sample.foreground) and random.random() < self._recipe.foreground_share:
+            centre = sample.foreground[random.integers(len(sample.foreground))]
+            start = np.clip(centre - patch // 2 - half, 0, room)
+        box = (slice(None), *(slice(a, a + n + 2 * half) for a, n in zip(start, patch, strict=True)))
+        self._augmentation.set_random_state(seed=int(random.integers(2**31)))
+        varied = self._augmentation({"image": sample.image[box], "label": sample.label[box]})
+        inner = (slice(None), *(slice(half, half + n) for n in patch))
+        return torch.as_tensor(varied["image"])[inner].clone(), torch.as_tensor(varied["label"])[inner].long()
