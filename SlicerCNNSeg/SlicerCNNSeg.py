@@ -1,0 +1,369 @@
+"""The module SlicerCNNSeg: segments volumes with convolutional networks."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer import (
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTableNode,
+)
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from SlicerCNNSegLib.engine.catalogue import list_models
+from SlicerCNNSegLib.engine.errors import CNNSegError, ModalityError
+from SlicerCNNSegLib.engine.package import ModelPackage
+from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, SegmentationSettings
+from SlicerCNNSegLib.widgets.model_choice import ModelChoice
+from SlicerCNNSegLib.widgets.packages import ensure_packages
+from SlicerCNNSegLib.widgets.processes import child_environment, child_python
+from SlicerCNNSegLib.widgets.segment_run import SegmentEnd, SegmentRequest, SegmentRun
+
+MODULE_NAME = "SlicerCNNSeg"
+ERROR_STYLE = "color: #d9534f"  # readable on Slicer's light and dark styles alike
+
+
+class SlicerCNNSeg(ScriptedLoadableModule):
+    """What Slicer shows about the module.
+
+    Uses ScriptedLoadableModule base class, see Base/Python/slicer/ScriptedLoadableModule.py of Slicer.
+    """
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("CNNSeg")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations", "Markups", "Tables"]
+        self.parent.contributors = ["The CNNSeg contributors"]
+        self.parent.helpText = _(
+            "Choose a volume and a model, restrict the run to a region of interest if the model needs one, and press "
+            "Apply. The network runs in a process of its own, so Slicer stays usable and the run can be cancelled. "
+            "Results are for research; they are no diagnosis."
+        )
+        self.parent.acknowledgementText = _(
+            "The networks run on PyTorch and MONAI. Each model names the data it was trained on and its licence in "
+            "its own model card."
+        )
+
+
+@parameterNodeWrapper
+class SlicerCNNSegParameterNode:
+    """What the panel keeps in the scene: the fields of ``SegmentationSettings`` and the nodes."""
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    model: str = DEFAULT_MODEL
+    region: vtkMRMLMarkupsROINode
+    outputSegmentation: vtkMRMLSegmentationNode
+    volumesTable: vtkMRMLTableNode
+    device: Annotated[str, Choice(list(DEVICES))] = "auto"
+    precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
+    mirror: bool = False
+    force: bool = False
+
+
+class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: shows the parameter node, starts a run and shows how it goes."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self):
+        """Make the panel, once, when the module is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SlicerCNNSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = SlicerCNNSegLogic()
+        self._models = ModelChoice(
+            self.ui.modelComboBox, self.ui.modelInfoLabel, "segmentation", on_chosen=self._modelChosen
+        )
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        self.ui.detailsButton.connect("toggled(bool)", self.onDetailsToggled)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called when Slicer closes or the module is reloaded: no process is left behind."""
+        self.logic.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self):
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """Called each time the user opens another module; a run goes on."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, _caller, _event):
+        """A run has nothing left to put its result on."""
+        self.logic.close()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, _caller, _event):
+        """Show the fresh scene's parameters if the module is in view."""
+        self._showStatus("")
+        self.ui.resultsCollapsibleButton.visible = False
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onNodeRemoved(self, _caller, _event):
+        """Stop a run whose input is gone."""
+        self.logic.checkInput()
+
+    def initializeParameterNode(self):
+        """Take the scene's parameter node, and the first volume as long as none was chosen."""
+        self._models.fill(list_models())
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.inputVolume:
+            self._parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+
+    def setParameterNode(self, parameterNode):
+        """Connect the panel to a parameter node, or to none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._updateFromParameterNode)
+        self._parameterNode = parameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._updateFromParameterNode)
+            self._updateFromParameterNode()
+
+    def onApplyButton(self):
+        """Start a run."""
+        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
+            self.ui.resultsCollapsibleButton.visible = False
+            self._showStatus(_("Preparing"))
+            try:
+                ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
+                self._started = time.monotonic()
+                self.logic.start(self._parameterNode, self._showProgress, self._showEnd)
+            except CNNSegError as error:
+                self._showProblem(error)
+            self._updateFromParameterNode()
+
+    def onCancelButton(self):
+        """Stop the run; its end is shown when the process has gone."""
+        self._showStatus(_("Cancelling"))
+        self.logic.cancel()
+
+    def onDetailsToggled(self, shown):
+        """Show or hide what the process wrote."""
+        self.ui.detailsText.visible = shown
+        self.ui.detailsButton.text = _("Hide details") if shown else _("Show details")
+
+    def _modelChosen(self, modelId):
+        if self._parameterNode:
+            self._parameterNode.model = modelId
+
+    def _updateFromParameterNode(self, _caller=None, _event=None):
+        if not self._parameterNode:
+            return
+        if self._models.id != self._parameterNode.model:
+            self._models.select(self._parameterNode.model)
+        running = self.logic.running
+        missing = self._missing()
+        self.ui.applyButton.enabled = not running and not missing
+        self.ui.applyButton.toolTip = missing or _("Segment the volume with the model.")
+        self.ui.progressBar.visible = running
+        self.ui.cancelButton.visible = running
+        self.ui.inputsCollapsibleButton.enabled = not running
+        self.ui.outputsCollapsibleButton.enabled = not running
+        self.ui.advancedCollapsibleButton.enabled = not running
+
+    def _missing(self):
+        """What must be chosen before a run, or an empty text."""
+        entry = self._models.entry
+        if not self._parameterNode.inputVolume:
+            return _("Choose an input volume.")
+        if entry is None or entry.package is None:
+            return _("Choose a model.")
+        if len(entry.package.channels) > 1:
+            return _("This model needs {count} images; use segment_volume_node in the Python console.").format(
+                count=len(entry.package.channels)
+            )
+        return ""
+
+    def _showProgress(self, fraction, stage):
+        self.ui.progressBar.value = round(100 * fraction)
+        self._showStatus(stage)
+
+    def _showEnd(self, end: SegmentEnd):
+        with slicer.util.tryWithErrorDisplay(_("The result could not be shown.")):
+            if end.cancelled:
+                self._showStatus(_("Cancelled."))
+            elif end.problem:
+                self._showProblem(end.problem, end.details)
+            else:
+                self._showResult(end)
+            self._updateFromParameterNode()
+
+    def _showResult(self, end: SegmentEnd):
+        count = end.segmentation_node.GetSegmentation().GetNumberOfSegments()
+        text = _("{count} segments in {name}, after {seconds} s.").format(
+            count=count, name=end.segmentation_node.GetName(), seconds=round(time.monotonic() - self._started)
+        )
+        self._showStatus("\n".join([text, *end.warnings]))
+        if self._parameterNode:
+            self._parameterNode.volumesTable = end.table_node
+        self.ui.volumesTableView.setMRMLTableNode(end.table_node)
+        self.ui.resultsCollapsibleButton.visible = True
+
+    def _showProblem(self, problem, details=""):
+        text = str(problem)
+        if isinstance(problem, ModalityError):
+            text = text.replace("go on with --force", _("tick 'Go on if the modality does not fit' under Advanced"))
+        self._showStatus(text, ERROR_STYLE, details)
+
+    def _showStatus(self, text, style="", details=""):
+        self.ui.statusLabel.text = text
+        self.ui.statusLabel.styleSheet = style
+        self.ui.detailsText.plainText = details
+        self.ui.detailsButton.checked = False
+        self.ui.detailsButton.visible = bool(details)
+
+
+class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
+    """What the module does without its panel."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._run = None
+
+    def getParameterNode(self):
+        """The scene's parameter node."""
+        return SlicerCNNSegParameterNode(super().getParameterNode())
+
+    @property
+    def running(self):
+        """Whether a run is under way."""
+        return self._run is not None and self._run.running
+
+    def start(self, parameterNode, onProgress, onEnd):
+        """Start a run in a process of its own, and return at once.
+
+        Parameters
+        ----------
+        parameterNode:
+            What to segment and how.
+        onProgress:
+            Called with a fraction (0..1) and the stage's name.
+        onEnd:
+            Called once, with a ``SegmentEnd``.
+
+        Raises
+        ------
+        CNNSegError
+            The input cannot be used, or a run is under way; nothing was started.
+        """
+        if not self.running:
+            self._run = SegmentRun(
+                slicer.mrmlScene,
+                child_python(),
+                child_environment(slicer.util.startupEnvironment()),
+                onProgress,
+                onEnd,
+                Path(slicer.app.temporaryPath),
+            )
+        self._run.start(requestOf(parameterNode))
+
+    def cancel(self):
+        """Stop a run; its end is told as usual."""
+        if self._run is not None:
+            self._run.cancel()
+
+    def checkInput(self):
+        """Stop a run whose input was removed from the scene."""
+        if self._run is not None:
+            self._run.check_input()
+
+    def close(self):
+        """Stop a run and wait until its process has gone."""
+        if self._run is not None:
+            self._run.close()
+
+
+def requestOf(parameterNode):
+    """The parameter node's values as a request.
+
+    Raises
+    ------
+    SettingsError
+        A value makes no sense.
+    """
+    output = parameterNode.outputSegmentation
+    return SegmentRequest(
+        parameterNode.inputVolume,
+        SegmentationSettings(
+            model=parameterNode.model,
+            device=parameterNode.device,
+            precision=parameterNode.precision,
+            mirror=parameterNode.mirror,
+            force=parameterNode.force,
+        ),
+        parameterNode.region,
+        output,
+        # a segmentation that is replaced takes its table along; a new one gets a new table
+        parameterNode.volumesTable if output else None,
+    )
+
+
+class SlicerCNNSegTest(ScriptedLoadableModuleTest):
+    """The module's test inside Slicer; the project's own tests cover the rest without it."""
+
+    def setUp(self):
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run every test; called by "Reload and Test"."""
+        for test in (self.test_Models, self.test_RequestOfParameterNode, self.test_UnusableInputIsRefused):
+            self.setUp()
+            test()
+
+    def test_Models(self):
+        """Every embedded model can be read."""
+        entries = list_models()
+        self.assertIn(DEFAULT_MODEL, [entry.id for entry in entries])
+        for entry in entries:
+            self.assertIsInstance(entry.package, ModelPackage, entry.problem)
+
+    def test_RequestOfParameterNode(self):
+        """What is chosen in the panel is what is run."""
+        parameterNode = SlicerCNNSegLogic().getParameterNode()
+        parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "volume")
+        parameterNode.mirror = True
+        request = requestOf(parameterNode)
+        self.assertEqual(request.volume_node.GetName(), "volume")
+        self.assertEqual(request.settings, SegmentationSettings(mirror=True))
+
+    def test_UnusableInputIsRefused(self):
+        """A volume without voxels is an error in words, and nothing is started."""
+        logic = SlicerCNNSegLogic()
+        parameterNode = logic.getParameterNode()
+        parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        with self.assertRaisesRegex(CNNSegError, "empty"):
+            logic.start(parameterNode, lambda fraction, stage: None, lambda end: None)
+        self.assertFalse(logic.running)

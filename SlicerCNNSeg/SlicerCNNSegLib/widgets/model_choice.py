@@ -1,0 +1,92 @@
+"""Choosing a model: what the list shows, and what is said about the chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from slicer.i18n import tr as _
+
+from ..engine.catalogue import CatalogueEntry, user_models_folder
+from ..engine.package import ModelPackage
+
+NAMED_LABELS = 6
+"""Labels that are named; a model of a hundred structures would fill the panel."""
+
+
+class ModelChoice:
+    """Fills a combo box with the models of a task and describes the chosen one in a label.
+
+    Parameters
+    ----------
+    combo_box, info_label:
+        The widgets.
+    task:
+        One of ``engine.package.TASKS``.
+    on_chosen:
+        Called with the model's id when the user has chosen one.
+    """
+
+    def __init__(self, combo_box, info_label, task: str, on_chosen: Callable[[str], None]) -> None:
+        self._combo_box, self._info_label = combo_box, info_label
+        self._task, self._on_chosen = task, on_chosen
+        self._entries: list[CatalogueEntry] = []
+        self._updating = False
+        combo_box.connect("currentIndexChanged(int)", self._chosen)
+
+    def fill(self, entries: Sequence[CatalogueEntry]) -> None:
+        """List the models of the task, and those that cannot be read with the reason."""
+        chosen = self.id
+        self._entries = [entry for entry in entries if entry.package is None or entry.package.task == self._task]
+        self._updating = True
+        self._combo_box.clear()
+        for entry in self._entries:
+            name = entry.package.title if entry.package else _("{id} (cannot be used)").format(id=entry.id)
+            self._combo_box.addItem(name)
+        self._updating = False
+        self.select(chosen)
+
+    def select(self, model_id: str) -> None:
+        """Choose a model by its id; an unknown id chooses none."""
+        ids = [entry.id for entry in self._entries]
+        self._updating = True
+        self._combo_box.currentIndex = ids.index(model_id) if model_id in ids else -1
+        self._updating = False
+        self._describe()
+
+    @property
+    def entry(self) -> CatalogueEntry | None:
+        """The chosen model, or None."""
+        index = self._combo_box.currentIndex
+        return self._entries[index] if 0 <= index < len(self._entries) else None
+
+    @property
+    def id(self) -> str:
+        """The chosen model's id, or empty."""
+        return self.entry.id if self.entry else ""
+
+    def _chosen(self, _index: int) -> None:
+        if not self._updating:
+            self._describe()
+            self._on_chosen(self.id)
+
+    def _describe(self) -> None:
+        entry = self.entry
+        if entry is not None:
+            text = describe_model(entry.package) if entry.package else entry.problem
+        elif self._entries:
+            text = _("Choose a model.")
+        else:
+            text = _("There is no model; put a model folder into {folder}.").format(folder=user_models_folder())
+        self._info_label.text = text
+        self._info_label.toolTip = entry.package.intended_use if entry and entry.package else ""
+
+
+def describe_model(package: ModelPackage) -> str:
+    """What a model finds, in which images, and its licence."""
+    names = [label.name for label in package.labels]
+    found = ", ".join(names[:NAMED_LABELS])
+    if len(names) > NAMED_LABELS:
+        found = _("{names} and {count} more").format(names=found, count=len(names) - NAMED_LABELS)
+    return _("Finds: {found}\nImages: {modality}. Licence: {licence}").format(
+        found=found, modality=package.modality or _("any"), licence=package.licence
+    )
