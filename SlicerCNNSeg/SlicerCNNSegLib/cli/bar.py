@@ -1,0 +1,50 @@
+"""One progress bar on stderr, where there is a terminal to draw it in."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+FORMAT = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit} [{elapsed}<{remaining}]{postfix}"
+
+
+class Bar:
+    """A bar over ``total`` cases (or other units) with the time left; nothing is drawn when stderr is no terminal.
+
+    Slicer's Python may lack tqdm: then there is no bar either. ``shown`` says whether there is one.
+    """
+
+    def __init__(self, total: int, *, unit: str = "cases", wanted: bool = True) -> None:
+        self._bar: Any = None
+        if wanted and sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=unit, bar_format=FORMAT, file=sys.stderr, dynamic_ncols=True)
+
+    @property
+    def shown(self) -> bool:
+        """Whether a bar is drawn."""
+        return self._bar is not None
+
+    def move(self, done: float, text: str) -> None:
+        """Show that so much is done, and ``text`` beside the bar; drawn at most ten times a second."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def leave_out(self, units: int) -> None:
+        """Keep that many units out of the time left: they took none."""
+        if self._bar is not None:
+            self._bar.initial += units
+
+    def clear(self) -> None:
+        """Make room for a line of text; the next move draws the bar again."""
+        if self._bar is not None:
+            self._bar.clear()
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,134 @@
+"""How a cohort looks in a terminal: one bar with the time left, or plain lines when there is none.
+
+Results go to stdout; the bar, warnings and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..engine.cases import Case
+from ..engine.cohort import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from .bar import Bar
+from .status import one_line
+
+
+def say_error(text: str, error: BaseException | None = None) -> None:
+    """Write ``cnnseg: error: ...`` to stderr; with ``error``, its traceback first."""
+    if error is not None:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"cnnseg: error: {text}\n")
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    """Columns of text, those of numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numeric = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(header))]
+    lines = []
+    for row in cells:
+        aligned = zip(row, widths, numeric, strict=True)
+        lines.append("  ".join(cell.rjust(w) if number else cell.ljust(w) for cell, w, number in aligned).rstrip())
+    return "\n".join(lines)
+
+
+def volumes_table(volumes: Sequence[Mapping[str, Any]]) -> str:
+    """The volumes of one case as text."""
+    rows = [(row["name"], int(row["voxels"]), round(float(row["volume_mm3"]))) for row in volumes]
+    return table(rows, ("structure", "voxels", "volume (mm3)"))
+
+
+def summary(result: CohortResult) -> str:
+    """One line on what became of all cases."""
+    counts = {
+        "done": result.count(DONE),
+        "done before": result.count(SKIPPED),
+        "failed": result.count(FAILED),
+        "not done": result.total - len(result.outcomes),
+    }
+    told = ", ".join(f"{number} {what}" for what, number in counts.items() if number or what == "done")
+    where = f"; volumes in {result.table}" if result.table else ""
+    return f"{result.total} case{'s' * (result.total > 1)}: {told}{where}"
+
+
+class TerminalObserver:
+    """Shows a cohort to a person.
+
+    Parameters
+    ----------
+    quiet:
+        Show errors only.
+    debug:
+        Show an error's traceback.
+    """
+
+    def __init__(self, *, quiet: bool = False, debug: bool = False) -> None:
+        self.quiet = quiet
+        self.debug = debug
+        self.cases: Sequence[Case] = ()
+        self.bar = Bar(0, wanted=False)
+
+    def started(self, cases: Sequence[Case]) -> None:
+        """Open the bar."""
+        self.cases = cases
+        self.bar = Bar(len(cases), wanted=not self.quiet)
+
+    def progressed(self, position: int, fraction: float, stage: str) -> None:
+        """Move the bar."""
+        self.bar.move(position + fraction, f"{self.cases[position].id}: {stage}")
+
+    def finished(self, position: int, outcome: Outcome) -> None:
+        """Show what became of a case: errors always, warnings unless quiet, the rest when there is no bar."""
+        if outcome.status == SKIPPED:
+            self.bar.leave_out(1)
+        name = outcome.case.id
+        self.bar.clear()
+        if outcome.error is not None:
+            say_error(f"{name}: {one_line(outcome.error)}", outcome.error if self.debug else None)
+        elif not self.quiet:
+            for warning in outcome.warnings if outcome.status == DONE else ():
+                sys.stderr.write(f"cnnseg: warning: {name}: {warning}\n")
+            if not self.bar.shown and len(self.cases) > 1:
+                took = f", {outcome.seconds:.1f} s" if outcome.status == DONE else ""
+                print(f"[{position + 1}/{len(self.cases)}] {name}: {outcome.status}{took}", flush=True)
+        self.bar.move(position + 1, name)
+
+    def ended(self, result: CohortResult) -> None:
+        """Close the bar; show the volumes of a single case, else the summary."""
+        self.close()
+        outcomes = result.outcomes
+        if result.stopped:
+            sys.stderr.write("cnnseg: stopped; what is done stays, --resume goes on from there.\n")
+        if self.quiet:
+            return
+        if result.total == 1 and outcomes and outcomes[0].error is None:
+            files = "\n".join(str(path) for path in (*outcomes[0].outputs, result.table) if path)
+            print(f"{volumes_table(outcomes[0].volumes)}\n\n{files}", flush=True)
+        elif result.total > 1:
+            print(summary(result), flush=True)
+
+    def close(self) -> None:
+        """Close the bar, whatever happened."""
+        self.bar.close()
+
+
+class TerminalProgress:
+    """Shows one long job to a person; Ctrl-C is how it is cancelled."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.bar = Bar(100, unit="%", wanted=not quiet)
+
+    def report(self, fraction: float, stage: str) -> None:
+        """Move the bar."""
+        self.bar.move(100 * fraction, stage)
+
+    def cancelled(self) -> bool:
+        """Return False: Ctrl-C raises KeyboardInterrupt instead."""
+        return False
+
+    def close(self) -> None:
+        """Close the bar, whatever happened."""
+        self.bar.close()

@@ -1,0 +1,296 @@
+"""Many cases, one after the other: a failing one is reported, the rest go on, finished ones stay.
+
+Collaborators are passed in: who runs a case, who reads its files, who is told. The defaults are the
+engine's own front door and reader; ``RecordingObserver`` is the fake for tests.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from .cases import Case
+from .catalogue import find_model
+from .errors import Cancelled, ChannelError, DeviceError, ModelError, OutOfMemoryError, SettingsError
+from .outputs import (
+    RECORD_SUFFIX,
+    OutputPlan,
+    clear_case,
+    fingerprint,
+    is_intact,
+    read_record,
+    write_case,
+    write_table,
+)
+from .progress import Progress, SubProgress
+from .result import SegmentationResult
+from .run import run
+from .settings import SegmentationSettings
+from .volume import Volume
+
+DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+
+READ_SHARE, RUN_SHARE = 0.05, 0.95
+"""Fractions of a case's bar at which reading ends and writing begins (a run takes most of the time)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one case.
+
+    Parameters
+    ----------
+    status:
+        ``done``, ``skipped`` (done by an earlier run, and verified) or ``failed``.
+    seconds:
+        Wall clock time of this case in this run.
+    outputs:
+        The files written, the record last.
+    volumes:
+        Per structure: label (value), name, voxels, volume_mm3.
+    warnings:
+        What a reader of the result must know.
+    error:
+        Why it failed.
+    """
+
+    case: Case
+    status: str
+    seconds: float = 0.0
+    outputs: tuple[Path, ...] = ()
+    volumes: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class CohortResult:
+    """What became of all cases; ``stopped`` when the user stopped before the last."""
+
+    total: int
+    outcomes: tuple[Outcome, ...]
+    stopped: bool
+    table: Path | None
+
+    def count(self, status: str) -> int:
+        """Number of cases with that status."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+
+class Runner(Protocol):
+    """Runs one case; ``engine.run.run`` is the real one."""
+
+    def __call__(
+        self, settings: SegmentationSettings, volumes: Sequence[Volume], progress: Progress
+    ) -> SegmentationResult:
+        """Run the model on one case's volumes."""
+
+
+class Reader(Protocol):
+    """Reads one file or DICOM folder; ``engine.files.images.read_volume`` is the real one."""
+
+    def __call__(self, path: Path, *, series: str) -> Volume:
+        """Read it; ``series`` picks one of several in a DICOM folder."""
+
+
+class Observer(Protocol):
+    """Who is told how a cohort goes: the terminal, a parent process, a test."""
+
+    def started(self, cases: Sequence[Case]) -> None:
+        """Begin: these cases, in this order."""
+
+    def progressed(self, position: int, fraction: float, stage: str) -> None:
+        """Tell that ``fraction`` (0..1) of the case at ``position`` is done and ``stage`` under way."""
+
+    def finished(self, position: int, outcome: Outcome) -> None:
+        """Tell what became of the case at ``position``."""
+
+    def ended(self, result: CohortResult) -> None:
+        """End: nothing comes after this."""
+
+
+@dataclass
+class RecordingObserver:
+    """The fake for tests: keeps what it is told."""
+
+    cases: tuple[Case, ...] = ()
+    reports: list[tuple[int, float, str]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    results: list[CohortResult] = field(default_factory=list)
+
+    def started(self, cases: Sequence[Case]) -> None:
+        """Keep the cases."""
+        self.cases = tuple(cases)
+
+    def progressed(self, position: int, fraction: float, stage: str) -> None:
+        """Keep the report."""
+        self.reports.append((position, fraction, stage))
+
+    def finished(self, position: int, outcome: Outcome) -> None:
+        """Keep the outcome."""
+        self.outcomes.append(outcome)
+
+    def ended(self, result: CohortResult) -> None:
+        """Keep the result."""
+        self.results.append(result)
+
+
+@dataclass(frozen=True)
+class _CaseProgress:
+    """A case's progress, told to the observer; it is stopped by KeyboardInterrupt instead."""
+
+    observer: Observer
+    position: int
+
+    def report(self, fraction: float, stage: str) -> None:
+        self.observer.progressed(self.position, fraction, stage)
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def read_file(path: Path, *, series: str) -> Volume:
+    """Read with the engine's reader, which is imported when the first case needs it."""
+    from .files.images import read_volume
+
+    return read_volume(path, series=series)
+
+
+def run_cohort(
+    cases: Sequence[Case],
+    settings: SegmentationSettings,
+    plan: OutputPlan,
+    observer: Observer,
+    *,
+    resume: bool = False,
+    runner: Runner = run,
+    reader: Reader = read_file,
+) -> CohortResult:
+    """Segment every case and write its files; then the table of volumes.
+
+    Parameters
+    ----------
+    resume:
+        Skip a case that is done and verified: its record has the same model, settings and input
+        files, and its outputs are all there and unchanged.
+
+    Returns
+    -------
+    CohortResult
+        An outcome for each case that was begun. After KeyboardInterrupt or ``Cancelled`` the cases
+        that were finished stay, and the one under way leaves nothing.
+
+    Raises
+    ------
+    ModelError, DeviceError, SettingsError
+        What would stop every case in the same way stops the run at once.
+    OutputError
+        The table of volumes cannot be written.
+    """
+    observer.started(cases)
+    outcomes: list[Outcome] = []
+    stopped = False
+    model = _model_identity(settings) if resume else {}
+    try:
+        for position, case in enumerate(cases):
+            own = replace(settings, regions=case.regions or settings.regions)
+            outcome = _skipped(case, own, plan, model) if resume else None
+            if outcome is None:
+                outcome = _attempt(case, own, plan, _CaseProgress(observer, position), runner, reader)
+            outcomes.append(outcome)
+            observer.finished(position, outcome)
+    except (KeyboardInterrupt, Cancelled):
+        stopped = True
+    finally:
+        table = write_table(plan)
+    result = CohortResult(len(cases), tuple(outcomes), stopped, table)
+    observer.ended(result)
+    return result
+
+
+def read_case(case: Case, reader: Reader = read_file) -> list[Volume]:
+    """The case's volumes, named after their channels.
+
+    Raises
+    ------
+    ChannelError
+        A file that should be one channel has several.
+    InputError
+        A file cannot be read.
+    """
+    volumes = []
+    for channel, path in case.files:
+        volume = reader(path, series=case.series)
+        if channel and volume.channels != 1:
+            raise ChannelError(
+                f"Expected one channel ({channel}) in {path}, got {volume.channels}; "
+                "give the file alone when it holds all channels of the model."
+            )
+        volumes.append(replace(volume, channel_names=(channel,)) if channel else volume)
+    return volumes
+
+
+def _attempt(
+    case: Case,
+    settings: SegmentationSettings,
+    plan: OutputPlan,
+    progress: Progress,
+    runner: Runner,
+    reader: Reader,
+) -> Outcome:
+    """Run a case; an error that is the case's own becomes a failed outcome."""
+    start = time.monotonic()
+    try:
+        clear_case(plan, case.id)
+        progress.report(0.0, "Reading")
+        inputs = _input_files(case)  # before reading, so that a file that changes meanwhile is noticed
+        volumes = read_case(case, reader)
+        result = runner(settings, volumes, SubProgress(progress, READ_SHARE, RUN_SHARE))
+        progress.report(RUN_SHARE, "Writing")
+        record = write_case(plan, case.id, volumes[0], result, {"case": case.id, "input_files": inputs})
+    except OutOfMemoryError as error:  # a DeviceError, yet a smaller case may still fit
+        return Outcome(case, FAILED, time.monotonic() - start, error=error)
+    except (ModelError, DeviceError, SettingsError, Cancelled):
+        raise
+    except Exception as error:  # whatever it is, the other cases go on; the observer tells it
+        return Outcome(case, FAILED, time.monotonic() - start, error=error)
+    return _outcome(case, DONE, plan, record, time.monotonic() - start)
+
+
+def _outcome(case: Case, status: str, plan: OutputPlan, record: Mapping[str, Any], seconds: float = 0.0) -> Outcome:
+    outputs = (*(plan.folder / name for name in record["outputs"]), plan.path(case.id, RECORD_SUFFIX))
+    return Outcome(case, status, seconds, outputs, tuple(record["volumes"]), tuple(record["warnings"]))
+
+
+def _skipped(case: Case, settings: SegmentationSettings, plan: OutputPlan, model: Mapping[str, str]) -> Outcome | None:
+    """The outcome of a case that an earlier run has done, None when it must be done."""
+    record = read_record(plan.path(case.id, RECORD_SUFFIX))
+    if record is None:
+        return None
+    wanted = {**model, "case": case.id, "input_files": _input_files(case), "settings": _comparable(settings.to_json())}
+    found = {**{key: record.get(key) for key in wanted}, "settings": _comparable(record.get("settings", {}))}
+    if found != wanted or not is_intact(plan, case.id, record):
+        return None
+    return _outcome(case, SKIPPED, plan, record)
+
+
+def _comparable(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings as they come back from JSON; without the model, whose id and checksum are compared."""
+    return {key: value for key, value in json.loads(json.dumps(settings)).items() if key != "model"}
+
+
+def _model_identity(settings: SegmentationSettings) -> dict[str, str]:
+    package = find_model(settings.model)
+    return {"model_id": package.id, "model_version": package.version, "model_sha256": package.sha256}
+
+
+def _input_files(case: Case) -> list[dict[str, str]]:
+    """What the record says about the case's files, to notice when they change."""
+    return [
+        {"channel": channel, "series": case.series, "path": str(path), "fingerprint": fingerprint(path)}
+        for channel, path in case.files
+    ]
