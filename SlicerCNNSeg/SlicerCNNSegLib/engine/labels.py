@@ -86,6 +86,26 @@ class Label:
             ]
         )
 
+    def with_terminology(self, text: str) -> Label:
+        """The same label with the codes of Slicer's terminology string; what is not coded there is None.
+
+        A text that has not that form (Slicer gives "" for a segment without terminology) codes nothing.
+        """
+        codes = [part.split("^") for part in text.split("~")]
+        if len(codes) != 7 or any(len(code) != 3 for n, code in enumerate(codes) if n not in (0, 4)):
+            return replace(self, type=None, modifier=None, region=None, region_modifier=None)
+        category, type_, modifier, region, region_modifier = (
+            Code(*codes[n]) if codes[n][1] else None for n in (1, 2, 3, 5, 6)
+        )
+        return replace(
+            self,
+            category=category or self.category,
+            type=type_,
+            modifier=modifier,
+            region=region,
+            region_modifier=region_modifier,
+        )
+
     def on_side(self, side: str, value: int) -> Label:
         """The same structure inside the region named ``side``, with another value.
 
