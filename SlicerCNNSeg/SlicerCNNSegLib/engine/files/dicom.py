@@ -240,8 +240,8 @@ def _frames(file: Path, frames: list[Slice]) -> list[np.ndarray]:
     for one in frames:
         slope, intercept = one.rescale
         exact = slope == 1 and intercept.is_integer()
-        plane = stored[one.frame].astype(np.int32 if exact else np.float32)
-        planes.append((plane * plane.dtype.type(slope) + plane.dtype.type(intercept))[None])
+        plane = stored[one.frame].astype(np.float64) * slope + intercept
+        planes.append(plane.astype(np.int32 if exact else np.float32)[None])
     return planes
 
 

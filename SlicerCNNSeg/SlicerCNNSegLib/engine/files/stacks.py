@@ -11,8 +11,8 @@ from ..errors import DicomError
 from ..volume import RAS_FROM_LPS
 from .slices import Slice
 
-ORIENTATION_TOLERANCE = 1e-3
-"""Largest difference of a direction cosine within one volume (0.06 degrees)."""
+SAME_TOLERANCE = 1e-3
+"""Largest difference of a direction cosine (0.06 degrees) or of a pixel's size in mm within one volume."""
 
 PLACE_TOLERANCE = 0.02
 """Largest distance of a slice from its regular place, as a share of the step: 0.1 mm for 5 mm slices.
@@ -91,26 +91,32 @@ def _matrix(first: Slice, position: np.ndarray, axes: np.ndarray, step: np.ndarr
 
 def _common_frame(slices: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) of all slices and their common axes (2, 3), once everything agrees."""
-    first = slices[0]
+    first, (_, axes) = slices[0], _placed(slices[0])
     positions = []
     for one in slices:
-        if one.position is None or one.axes is None or first.axes is None:
-            raise DicomError(
-                f"The slice {one} of {one.file.parent} has no place in the patient (ImagePositionPatient, "
-                "ImageOrientationPatient); choose a cross-sectional series."
-            )
+        position, own_axes = _placed(one)
         for what, mine, its in (
-            ("orientation", one.axes, first.axes),
+            ("orientation", own_axes, axes),
             ("size (columns, rows)", one.size, first.size),
             ("pixel spacing in mm", one.pixel_mm, first.pixel_mm),
         ):
-            if not np.allclose(mine, its, rtol=0, atol=ORIENTATION_TOLERANCE):
+            if not np.allclose(mine, its, rtol=0, atol=SAME_TOLERANCE):
                 raise DicomError(
                     f"The series in {one.file.parent} is not one volume: {one} has the {what} {_plain(mine)}, "
                     f"but {first} {_plain(its)}; export each stack as a series of its own."
                 )
-        positions.append(one.position)
-    return np.array(positions), first.axes
+        positions.append(position)
+    return np.array(positions), axes
+
+
+def _placed(one: Slice) -> tuple[np.ndarray, np.ndarray]:
+    """Position and axes of a slice that has both."""
+    if one.position is None or one.axes is None:
+        raise DicomError(
+            f"The slice {one} of {one.file.parent} has no place in the patient (ImagePositionPatient, "
+            "ImageOrientationPatient); choose a cross-sectional series."
+        )
+    return one.position, one.axes
 
 
 def _regular_steps(ordered: Sequence[Slice], depths: np.ndarray) -> tuple[float, int, str]:
