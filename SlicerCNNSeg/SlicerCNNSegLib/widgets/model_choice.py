@@ -31,7 +31,7 @@ class ModelChoice:
         self._task, self._on_chosen = task, on_chosen
         self._entries: list[CatalogueEntry] = []
         self._updating = False
-        combo_box.connect("currentIndexChanged(int)", self._chosen)
+        combo_box.currentIndexChanged.connect(self._chosen)
 
     def fill(self, entries: Sequence[CatalogueEntry]) -> None:
         """List the models of the task, and those that cannot be read with the reason."""
@@ -64,7 +64,7 @@ class ModelChoice:
         """The chosen model's id, or empty."""
         return self.entry.id if self.entry else ""
 
-    def _chosen(self, _index: int) -> None:
+    def _chosen(self, _current: object) -> None:
         if not self._updating:
             self._describe()
             self._on_chosen(self.id)

@@ -1,0 +1,115 @@
+"""Start the desktop, open modules in it, wait in its event loop, take pictures."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from . import qt_module, slicer_module
+
+ROOT = Path(__file__).resolve().parents[3]
+PANEL_CODE = ("SlicerCNNSeg", "SlicerCNNSegTrain", "SlicerCNNSegLib.widgets", "SlicerCNNSegTrainLib.widgets", "slicer.util")
+"""Modules that see Qt as PythonQt shows it."""
+TRUE_PROPERTIES = 0x02
+PANEL_WIDTH_PX = 420
+
+
+class Panel(QtWidgets.QWidget):
+    """The widget that Slicer puts a module's panel into."""
+
+    def __init__(self, module_folder: Path) -> None:
+        super().__init__()
+        QtWidgets.QVBoxLayout(self)
+        self.moduleFolder = str(module_folder)
+        self.isEntered = False
+
+
+class Desktop:
+    """The running desktop; there is one for each process, from ``start``."""
+
+    def __init__(self) -> None:
+        self.application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+        self.application.setStyle("Fusion")
+        sys.modules["qt"] = qt_module.make_module()
+        sys.modules["ctk"] = ModuleType("ctk")
+        sys.modules.update(slicer_module.modules())
+        slicer_module.complete()
+        self._show_properties()
+
+    def _show_properties(self) -> None:
+        import __feature__
+
+        for folder in (ROOT / "SlicerCNNSeg", ROOT / "SlicerCNNSegTrain"):
+            if str(folder) not in sys.path:
+                sys.path.append(str(folder))
+        names = list(PANEL_CODE)
+        for package in PANEL_CODE:
+            folder = next(ROOT.glob(f"*/{package.replace('.', '/')}"), None)
+            names += [f"{package}.{path.stem}" for path in folder.glob("*.py")] if folder else []
+        for name in names:
+            __feature__.set_selection(TRUE_PROPERTIES, name)
+
+    def open(self, name: str):
+        """Open a module as the user does; gives its widget."""
+        module = importlib.import_module(name)
+        panel = Panel(Path(module.__file__).parent)
+        widget = getattr(module, f"{name}Widget")(panel)
+        widget.setup()
+        panel.isEntered = True
+        widget.enter()
+        panel.resize(PANEL_WIDTH_PX, panel.sizeHint().height())
+        panel.show()
+        self.process_events()
+        return widget
+
+    def close(self, widget) -> None:
+        """Close a module's panel as Slicer does at its end."""
+        widget.exit()
+        widget.cleanup()
+        widget.parent.hide()
+        widget.parent.deleteLater()
+        self.process_events()
+
+    def clear_scene(self) -> None:
+        """Close the scene."""
+        slicer.mrmlScene.Clear()
+        self.process_events()
+
+    def process_events(self) -> None:
+        """Handle what has happened so far."""
+        self.application.processEvents()
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Run the event loop until the condition holds; it must within the time."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"The condition did not hold within {timeout_s} s.")
+            self.application.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
+            time.sleep(0.005)
+
+    def picture(self, widget, width_px: int = PANEL_WIDTH_PX) -> QtGui.QPixmap:
+        """The panel at a width, as high as it needs."""
+        panel = widget.parent
+        panel.resize(width_px, panel.minimumSizeHint().height())
+        self.process_events()
+        panel.resize(width_px, max(panel.heightForWidth(width_px), panel.minimumSizeHint().height()))
+        self.process_events()
+        return panel.grab()
+
+
+@cache
+def start() -> Desktop:
+    """The process's desktop."""
+    return Desktop()
