@@ -18,8 +18,8 @@ from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from .checkpoint import load_checkpoint
-from .loop import BEST, RECIPE
 from .recipe import Recipe
+from .run_folder import RunFolder
 
 WEIGHTS = "models/model.safetensors"
 MONAI_SCHEMA = (
@@ -27,7 +27,7 @@ MONAI_SCHEMA = (
 )
 
 
-def export_bundle(run: Path, bundle: Path) -> Recipe:
+def export_bundle(run: RunFolder, bundle: Path) -> Recipe:
     """Write the best weights of a run and its configuration as a bundle; the run's recipe.
 
     Raises
@@ -35,10 +35,10 @@ def export_bundle(run: Path, bundle: Path) -> Recipe:
     FileReadError
         The run has no checkpoint yet.
     """
-    if not (run / BEST).exists():
-        raise FileReadError(f"{run} has no {BEST} yet; let the run reach its first validation.")
-    recipe = Recipe.read(run / RECIPE)
-    state = load_checkpoint(run / BEST)
+    if not run.best.exists():
+        raise FileReadError(f"{run.path} has no {run.best.name} yet; let the run reach its first validation.")
+    recipe = Recipe.read(run.recipe)
+    state = load_checkpoint(run.best)
     network = build_network(recipe.network)
     network.load_state_dict(state["average"])
     save_weights(network, bundle / WEIGHTS)
@@ -116,7 +116,7 @@ def inference_config(recipe: Recipe) -> dict[str, Any]:
         "postprocess": dict(recipe.inference["postprocess"]),
     }
     return {
-        "imports": ["$import glob", "$import safetensors.torch"],
+        "imports": ["$import glob", "$from safetensors.torch import load_file"],
         "bundle_root": ".",
         "dataset_dir": "",
         "output_dir": "$@bundle_root + '/eval'",
@@ -157,7 +157,7 @@ def inference_config(recipe: Recipe) -> dict[str, Any]:
             "inferer": "@inferer",
             "postprocessing": "@postprocessing",
         },
-        "initialize": [f"$@network.load_state_dict(safetensors.torch.load_file(@bundle_root + '/{WEIGHTS}'))"],
+        "initialize": [f"$@network.load_state_dict(load_file(@bundle_root + '/{WEIGHTS}'))"],
         "run": ["$@evaluator.run()"],
         "cnnseg": own,
     }

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,13 +21,9 @@ from SlicerCNNSegLib.engine.windows import Inferer
 from .checkpoint import load_checkpoint, save_checkpoint
 from .losses import DeepSupervisionLoss
 from .recipe import Recipe
+from .run_folder import RunFolder
 from .samples import Sample, Sampler
 from .validation import mean_dice
-
-CHECKPOINT = "last.pt"
-BEST = "best.pt"
-CURVES = "curves.csv"
-RECIPE = "recipe.json"
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -46,7 +41,7 @@ class Trainer:
     recipe:
         Everything that decides the result; written to ``recipe.json`` in the folder.
     folder:
-        Where checkpoints and curves go.
+        Where checkpoints and curves go; see ``run_folder.py``.
     training, validation:
         The cases in network space.
     resume:
@@ -62,7 +57,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        folder: Path,
+        folder: RunFolder,
         training: Sequence[Sample],
         validation: Sequence[Sample],
         *,
@@ -96,7 +91,7 @@ class Trainer:
             recent = losses[-1] if losses else float("nan")
             progress.report(self._step / recipe.steps, f"step {self._step}/{recipe.steps}, loss {recent:.3f}")
             if progress.cancelled():
-                self._save(CHECKPOINT)
+                self._save()
                 break
         return self._best
 
@@ -129,16 +124,16 @@ class Trainer:
         dice = float(mean_dice(self._average, self._validation, self._inferer, self._recipe.precision).mean())
         rate = learning_rate(self._recipe, self._step)
         self._curves.append([self._step, f"{loss:.4f}", f"{rate:.3e}", f"{dice:.4f}", f"{seconds:.0f}"])
-        with replacing(self._folder / CURVES) as temporary, temporary.open("w", newline="") as stream:
+        with replacing(self._folder.curves) as temporary, temporary.open("w", newline="") as stream:
             csv.writer(stream).writerows(self._curves)
         if dice > self._best:
             self._best = dice
             save_checkpoint(
-                self._folder / BEST, {"average": self._average.state_dict(), "step": self._step, "dice": dice}
+                self._folder.best, {"average": self._average.state_dict(), "step": self._step, "dice": dice}
             )
-        self._save(CHECKPOINT)
+        self._save()
 
-    def _save(self, name: str) -> None:
+    def _save(self) -> None:
         state: dict[str, Any] = {
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
@@ -147,23 +142,23 @@ class Trainer:
             "best": self._best,
             "curves": self._curves,
         }
-        save_checkpoint(self._folder / name, state)
+        save_checkpoint(self._folder.last, state)
 
     def _claim_folder(self, resume: bool) -> None:
-        path = self._folder / RECIPE
-        text = json.dumps(self._recipe.to_json(), indent=2)
-        if not (self._folder / CHECKPOINT).exists():
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-            return
-        if not resume:
-            raise SettingsError(f"{self._folder} holds a run already; add --resume to go on, or choose another folder.")
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
-            raise SettingsError(
-                f"The recipe differs from the one in {path}; go on with that one, or choose another folder."
-            )
-        state = load_checkpoint(self._folder / CHECKPOINT)
-        self._network.load_state_dict(state["network"])
-        self._average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._step, self._best, self._curves = state["step"], state["best"], state["curves"]
+        folder = self._folder
+        if folder.last.exists():
+            if not resume:
+                raise SettingsError(
+                    f"{folder.path} holds a run already; add --resume to go on, or choose another folder."
+                )
+            if Recipe.read(folder.recipe).decisive() != self._recipe.decisive():
+                raise SettingsError(
+                    f"The recipe differs from the one in {folder.recipe}; go on with that one, or choose another folder."
+                )
+            state = load_checkpoint(folder.last)
+            self._network.load_state_dict(state["network"])
+            self._average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._step, self._best, self._curves = state["step"], state["best"], state["curves"]
+        with replacing(folder.recipe) as temporary:
+            temporary.write_text(json.dumps(self._recipe.to_json(), indent=2) + "\n", encoding="utf-8")

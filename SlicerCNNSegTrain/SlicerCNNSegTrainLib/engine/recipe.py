@@ -11,7 +11,11 @@ from typing import Any
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
 
-RECIPES = Path(__file__).resolve().parents[2] / "Resources" / "Recipes"
+_LIBRARY = Path(__file__).resolve().parents[1]
+_INSTALLED_RECIPES = _LIBRARY / "recipes"
+"""Where a wheel puts them; the source tree and Slicer keep them in the module's Resources."""
+
+RECIPES = _INSTALLED_RECIPES if _INSTALLED_RECIPES.is_dir() else _LIBRARY.parent / "Resources" / "Recipes"
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Recipe:
     Parameters
     ----------
     model:
-        What goes into the bundle's ``metadata.json``: id, title, task, channels, labels, licence, ...
+        What goes into the bundle's ``metadata.json`` and card: id, title, task, channels, labels,
+        licence, limits, ...
     network:
         Network definition (``_target_`` and arguments), see ``engine/networks.py``.
     preprocessing:
@@ -88,6 +93,13 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The plain form."""
         return {key: value for key, value in asdict(self).items() if key != "prepared"}
+
+    def decisive(self) -> dict[str, Any]:
+        """The part that decides the weights: not what is only told about the model, nor how it is run later."""
+        values = json.loads(json.dumps(self.to_json()))  # tuples and lists alike
+        structures = [label["value"] for label in values.pop("model")["labels"]]
+        del values["inference"]
+        return values | {"structures": structures}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:

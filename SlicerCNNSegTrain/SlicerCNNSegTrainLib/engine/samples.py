@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from monai.transforms import SpatialPadd
-from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap
 
 from SlicerCNNSegLib.engine.errors import GeometryError
 from SlicerCNNSegLib.engine.files.images import read_volume
+from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap
 from SlicerCNNSegLib.engine.progress import Progress, advance
 from SlicerCNNSegLib.engine.volume import Volume
 
@@ -61,9 +61,7 @@ def load_sample(case: TrainingCase, recipe: Recipe) -> Sample:
             classes[value] = index
     label = torch.from_numpy(classes[truth.labelmap].transpose(2, 1, 0)[None].copy())
     label = placement.forward(label, "nearest").contiguous()
-    pad = SpatialPadd(("image", "label"), [n + 2 * MARGIN for n in recipe.patch_size])
-    padded = {key: torch.as_tensor(value) for key, value in pad({"image": tensor, "label": label}).items()}
-    return Sample(case.id, padded["image"], padded["label"], np.argwhere(padded["label"][0].numpy() > 0))
+    return Sample(case.id, tensor, label, np.argwhere(label[0].numpy() > 0))
 
 
 def load_samples(cases: Sequence[TrainingCase], recipe: Recipe, progress: Progress) -> list[Sample]:
@@ -87,7 +85,7 @@ class Sampler:
     """
 
     def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
-        self._samples = samples
+        self._samples = [_padded(sample, [n + 2 * MARGIN for n in recipe.patch_size]) for sample in samples]
         self._recipe = recipe
         self._augmentation = build_augmentation(recipe.augmentation)
 
@@ -113,3 +111,10 @@ class Sampler:
         varied = self._augmentation({"image": sample.image[box], "label": sample.label[box]})
         inner = (slice(None), *(slice(half, half + n) for n in patch))
         return torch.as_tensor(varied["image"])[inner].clone(), torch.as_tensor(varied["label"])[inner].long()
+
+
+def _padded(sample: Sample, size: list[int]) -> Sample:
+    """The sample with zeros (the mean intensity, background) on both sides, to at least ``size``."""
+    pad = SpatialPadd(("image", "label"), size)
+    image, label = (torch.as_tensor(value) for value in pad({"image": sample.image, "label": sample.label}).values())
+    return Sample(sample.id, image, label, np.argwhere(label[0].numpy() > 0))

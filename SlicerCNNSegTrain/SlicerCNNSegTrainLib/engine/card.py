@@ -1,0 +1,105 @@
+"""The model card: what the model is, what it was trained on, by which command, and how good it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from SlicerCNNSegLib.engine.files.atomic import replacing
+
+from .export import write_json
+from .recipe import Recipe
+from .run_folder import RunFolder
+
+CARD = "README.md"
+COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
+
+
+def complete_bundle(
+    bundle: Path, recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]
+) -> None:
+    """Write the metrics into the bundle's metadata, and its card.
+
+    Parameters
+    ----------
+    plain, mirrored:
+        ``summarise``'s numbers without and with test-time mirroring.
+    """
+    path = bundle / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    metadata["eval_metrics"] = {"held_out": plain, "held_out_mirrored": mirrored}
+    write_json(path, metadata)
+    with replacing(bundle / CARD) as temporary:
+        temporary.write_text(card_text(recipe, run, plain, mirrored), encoding="utf-8")
+
+
+def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    model = recipe.model
+    split = json.loads(run.split.read_text(encoding="utf-8"))
+    with run.curves.open(encoding="utf-8", newline="") as stream:
+        minutes = float(list(csv.DictReader(stream))[-1]["seconds"]) / 60
+    held_out, folds = len(split["held_out"]), recipe.folds
+    return "\n".join(
+        [
+            f"# {model['id']}: {model['title']}",
+            "",
+            model["description"],
+            "",
+            f"Licence of the weights: {model['licence']}. Version {model['version']}.",
+            "",
+            "## Input and output",
+            "",
+            *(f"- Input: {c['name']} ({c['modality']}): {c['description']}." for c in model["channels"]),
+            *(f"- Output {label['value']}: {label['name']}." for label in model["labels"]),
+            "",
+            "## Data",
+            "",
+            f"{model['data_source']}. {len(split['training'])} cases were trained on, {held_out} were held out "
+            f"(fold {recipe.fold} of {folds}, patients shuffled with seed {recipe.seed}).",
+            "",
+            "## Training",
+            "",
+            "```",
+            f"cnnseg-train run DATA -o RUN --recipe {model['id']} --export BUNDLE",
+            "```",
+            "",
+            f"DATA holds `imagesTr` and `labelsTr`. {recipe.steps} steps of {recipe.batch_size} windows of "
+            f"{'x'.join(map(str, recipe.patch_size))} voxels, {recipe.precision}, took {minutes:.0f} minutes. "
+            "Weights are the exponential moving average at the step with the best validation Dice, kept in float16. "
+            "That step was chosen on the held-out cases, so the numbers below are slightly optimistic.",
+            "",
+            "## How good it is",
+            "",
+            f"On the {held_out} held-out cases, mean and 95 % bootstrap interval over cases; written by the command above.",
+            "",
+            *_table(plain, mirrored),
+            "",
+            "## Intended use",
+            "",
+            model["intended_use"],
+            "",
+            "## Limits",
+            "",
+            *(f"- {limit}" for limit in model["limits"]),
+            "",
+            "## References",
+            "",
+            *(f"- {reference}" for reference in model["references"]),
+            "",
+        ]
+    )
+
+
+def _table(plain: dict[str, Any], mirrored: dict[str, Any]) -> list[str]:
+    lines = ["| structure | mirroring | " + " | ".join(COLUMNS.values()) + " |", "| --- " * (2 + len(COLUMNS)) + "|"]
+    for name in plain:
+        for how, numbers in (("off", plain), ("on", mirrored)):
+            cells = []
+            for metric in COLUMNS:
+                value = numbers[name][metric]
+                cells.append(f"{value['mean']:.3f} ({value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})")
+            lines.append(f"| {name} | {how} | " + " | ".join(cells) + " |")
+    return lines

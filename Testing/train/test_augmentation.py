@@ -1,0 +1,49 @@
+"""Augmentation: repeatable, switchable, image and label together."""
+
+import pytest
+import torch
+
+from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegTrainLib.engine.augmentation import build_augmentation
+
+ALL = ("flip_rl", "affine", "bias_field", "noise", "blur", "brightness", "contrast", "gamma", "low_resolution")
+
+
+@pytest.fixture
+def case():
+    image = torch.randn(1, 12, 14, 16, generator=torch.Generator().manual_seed(0))
+    return {"image": image, "label": (image > 0.5).to(torch.uint8)}
+
+
+def test_the_same_seed_gives_the_same_sample(case):
+    augmentation = build_augmentation(dict.fromkeys(ALL, 0.8))
+    samples = []
+    for seed in (3, 3, 4):
+        augmentation.set_random_state(seed=seed)
+        samples.append(torch.as_tensor(augmentation(dict(case))["image"]))
+    assert torch.equal(samples[0], samples[1])
+    assert not torch.equal(samples[0], samples[2])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_can_be_switched(case, name):
+    augmentation = build_augmentation({name: 1.0, **{other: 0.0 for other in ALL if other != name}})
+    augmentation.set_random_state(seed=1)
+    varied = augmentation(dict(case))
+    assert len(augmentation.transforms) == 1
+    assert not torch.equal(torch.as_tensor(varied["image"]), case["image"])
+    moves = name in ("flip_rl", "affine")
+    assert torch.equal(torch.as_tensor(varied["label"]), case["label"]) is not moves
+
+
+def test_a_flip_is_right_to_left_for_image_and_label(case):
+    varied = build_augmentation({"flip_rl": 1.0})(dict(case))
+    for key in ("image", "label"):
+        assert torch.equal(torch.as_tensor(varied[key]), case[key].flip(1))
+
+
+def test_unknown_names_and_impossible_probabilities_are_refused():
+    with pytest.raises(SettingsError, match="Unknown augmentation mixup; expected flip_rl"):
+        build_augmentation({"mixup": 0.5})
+    with pytest.raises(SettingsError, match="Expected probabilities from 0 to 1"):
+        build_augmentation({"noise": 2.0})
