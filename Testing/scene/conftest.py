@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
 from SlicerCNNSegLib.engine.labels import Code, Label
 from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
 from SlicerCNNSegLib.engine.volume import Volume
@@ -35,10 +37,27 @@ def vtk(slicer: Any) -> Any:
 
 
 @pytest.fixture
-def a_scene(slicer: Any) -> Iterator[Any]:
-    scene = slicer.vtkMRMLScene()
-    yield scene
-    scene.Clear(1)
+def a_new_scene(slicer: Any, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    """Scenes that can read and write scene files, as Slicer's application sets its own up."""
+    scenes = []
+
+    def make() -> Any:
+        scene, cache, data = slicer.vtkMRMLScene(), slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        cache.SetRemoteCacheDirectory(str(tmp_path))
+        data.SetCacheManager(cache)
+        scene.SetCacheManager(cache)
+        scene.SetDataIOManager(data)
+        scenes.append(scene)
+        return scene
+
+    yield make
+    for scene in scenes:
+        scene.Clear(1)
+
+
+@pytest.fixture
+def a_scene(a_new_scene: Callable[[], Any]) -> Any:
+    return a_new_scene()
 
 
 @pytest.fixture
@@ -138,9 +157,6 @@ class Head:
         self.node.TransformPointToWorld(self.blob_ras_mm, point)
         return np.array(point)
 
-    def min_spacing_mm(self) -> float:
-        return float(min(self.node.GetSpacing()))
-
 
 @pytest.fixture
 def a_head_with_a_blob(a_volume_node: Callable[..., Any]) -> Callable[..., Head]:
@@ -197,20 +213,24 @@ def a_result(a_record: Callable[..., RunRecord]) -> Callable[..., SegmentationRe
 
 
 @pytest.fixture
-def centre_in_world(slicer: Any, vtk: Any) -> Callable[..., np.ndarray]:
-    """Centre of mass of a segment as Slicer shows it, world RAS mm, shape (3,)."""
+def centre_in_world(vtk: Any) -> Callable[..., np.ndarray]:
+    """Centre of mass of a segment, carried to the world by VTK's own transforms, RAS mm, shape (3,).
+
+    ``GetSegmentBinaryLabelmapRepresentation`` with ``applyParentTransform`` cannot be the oracle: under
+    nested linear transforms ``vtkOrientedImageDataResample`` (Slicer 5.13) multiplies them in the wrong order.
+    """
 
     def measure(node: Any, segment_id: str = "Segment_1") -> np.ndarray:
         from vtk.util.numpy_support import vtk_to_numpy
 
-        image = slicer.vtkOrientedImageData()
-        logic = slicer.vtkSlicerSegmentationsModuleLogic
-        assert logic.GetSegmentBinaryLabelmapRepresentation(node, segment_id, image, True)
+        image = node.GetBinaryLabelmapInternalRepresentation(segment_id)
         array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
-        index = np.argwhere(array)[:, ::-1].mean(axis=0) + image.GetExtent()[0::2]
-        matrix = vtk.vtkMatrix4x4()
-        image.GetImageToWorldMatrix(matrix)
-        return np.array(matrix.MultiplyPoint([*index, 1.0])[:3])
+        mine = array == node.GetSegmentation().GetSegment(segment_id).GetLabelValue()
+        index = np.argwhere(mine)[:, ::-1].mean(axis=0) + image.GetExtent()[0::2]
+        matrix, point = vtk.vtkMatrix4x4(), [0.0, 0.0, 0.0]
+        image.GetImageToWorldMatrix(matrix)  # "world" is the node's own frame here
+        node.TransformPointToWorld(matrix.MultiplyPoint([*index, 1.0])[:3], point)
+        return np.array(point)
 
     return measure
 

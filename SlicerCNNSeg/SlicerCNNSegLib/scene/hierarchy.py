@@ -39,8 +39,8 @@ def place_beside(node: slicer.vtkMRMLNode, reference: slicer.vtkMRMLNode) -> Non
         hierarchy.CreateItem(hierarchy.GetItemParent(item), node)
 
 
-def _item_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode | None, int]:
-    """The scene's hierarchy and the node's item in it (0 for none); none is made by asking."""
+def _item_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode, int]:
+    """The scene's hierarchy and the node's item in it; (None, 0) for none, and none is made by asking."""
     scene = node.GetScene()
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene else None
     return hierarchy, int(hierarchy.GetItemByDataNode(node)) if hierarchy else 0
