@@ -19,7 +19,9 @@ from .jsonlines import JsonObserver
 from .status import DONE, SOME_FAILED, STOPPED, before_first_case
 from .terminal import TerminalObserver
 
-FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha")
+FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "nii")
+"""Those of ``engine.files.labelmaps``, which is heavy to import; a test holds the two together."""
+
 REGION_OPTIONS = ("--roi", "--roi-ras")
 
 EPILOG = """\

@@ -12,19 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import FileReadError, SettingsError
-from .files.paths import safe_name, stem
+from .files.paths import safe_name, stem, suffix
 from .region import Region
 
 TABLE_SUFFIX = ".csv"
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-"""Suffixes by which a folder counts as a folder of images."""
-
+SEGMENTATION_SUFFIX = ".seg.nrrd"
 IMAGE_COLUMN = "image"
 REGION_COLUMNS = {"roi": "ijk", "roi_ras": "ras"}
 OTHER_COLUMNS = ("case", "series", *REGION_COLUMNS)
-
-DICOM_MARK = slice(128, 132)
-"""Where a DICOM file says ``DICM`` (PS3.10, 7.1)."""
 
 
 @dataclass(frozen=True)
@@ -212,15 +207,17 @@ def _existing(path: Path) -> Path:
 
 
 def _images(path: Path) -> list[Path]:
-    """The images in a folder of images; the path itself when it is a file or a DICOM folder."""
+    """The images in a folder of images; the path itself when it is a file or a DICOM folder.
+
+    Segmentations (``.seg.nrrd``) that lie beside the images are no images.
+    """
     if not path.is_dir():
         return [path]
+    from .files.dicom import is_dicom_file  # heavy, and needed for folders only
+    from .files.images import READABLE
+
+    kinds = set(READABLE) - {SEGMENTATION_SUFFIX}
     files = sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
-    images = [file for file in files if file.name.lower().endswith(IMAGE_SUFFIXES)]
-    # a DICOM export with a NIfTI beside it is still one DICOM case
-    return images if images and not any(_is_dicom(file) for file in files) else [path]
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(DICOM_MARK.stop)[DICOM_MARK] == b"DICM"
+    images = [file for file in files if suffix(file) in kinds]
+    # a DICOM export with a NIfTI or a JPEG beside it is still one DICOM case
+    return images if images and not any(map(is_dicom_file, files)) else [path]

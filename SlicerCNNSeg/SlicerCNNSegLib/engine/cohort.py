@@ -93,7 +93,7 @@ class Runner(Protocol):
 class Reader(Protocol):
     """Reads one file or DICOM folder; ``engine.files.images.read_volume`` is the real one."""
 
-    def __call__(self, path: Path, *, series: str) -> Volume:
+    def __call__(self, path: Path, *, series: str, progress: Progress) -> Volume:
         """Read it; ``series`` picks one of several in a DICOM folder."""
 
 
@@ -153,11 +153,11 @@ class _CaseProgress:
         return False
 
 
-def read_file(path: Path, *, series: str) -> Volume:
+def read_file(path: Path, *, series: str, progress: Progress) -> Volume:
     """Read with the engine's reader, which is imported when the first case needs it."""
     from .files.images import read_volume
 
-    return read_volume(path, series=series)
+    return read_volume(path, series=series, progress=progress)
 
 
 def run_cohort(
@@ -212,7 +212,7 @@ def run_cohort(
     return result
 
 
-def read_case(case: Case, reader: Reader = read_file) -> list[Volume]:
+def read_case(case: Case, progress: Progress, reader: Reader = read_file) -> list[Volume]:
     """The case's volumes, named after their channels.
 
     Raises
@@ -223,8 +223,10 @@ def read_case(case: Case, reader: Reader = read_file) -> list[Volume]:
         A file cannot be read.
     """
     volumes = []
-    for channel, path in case.files:
-        volume = reader(path, series=case.series)
+    for index, (channel, path) in enumerate(case.files):
+        share = SubProgress(progress, index / len(case.files), (index + 1) / len(case.files))
+        share.report(0.0, "Reading")
+        volume = reader(path, series=case.series, progress=share)
         if channel and volume.channels != 1:
             raise ChannelError(
                 f"Expected one channel ({channel}) in {path}, got {volume.channels}; "
@@ -246,9 +248,8 @@ def _attempt(
     start = time.monotonic()
     try:
         clear_case(plan, case.id)
-        progress.report(0.0, "Reading")
         inputs = _input_files(case)  # before reading, so that a file that changes meanwhile is noticed
-        volumes = read_case(case, reader)
+        volumes = read_case(case, SubProgress(progress, 0.0, READ_SHARE), reader)
         result = runner(settings, volumes, SubProgress(progress, READ_SHARE, RUN_SHARE))
         progress.report(RUN_SHARE, "Writing")
         record = write_case(plan, case.id, volumes[0], result, {"case": case.id, "input_files": inputs})
