@@ -13,7 +13,7 @@ from SlicerCNNSegLib.engine.errors import InputError
 from SlicerCNNSegLib.engine.labels import ANATOMICAL_STRUCTURE, Code, Label
 from SlicerCNNSegLib.engine.volume import Geometry
 from SlicerCNNSegLib.scene.labelmaps import labelmap_from_segmentation
-from SlicerCNNSegLib.scene.segmentations import show_segmentation
+from SlicerCNNSegLib.scene.segmentations import register_segmentations, show_segmentation
 from SlicerCNNSegLib.scene.volumes import volume_from_node
 
 pytestmark = pytest.mark.slicer
@@ -109,6 +109,22 @@ def test_what_gives_no_labelmap_is_refused(a_scene):
         labelmap_from_segmentation(None)
     with pytest.raises(InputError, match="The segmentation 'Empty' has no segments"):
         labelmap_from_segmentation(a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Empty"))
+
+
+def test_segments_without_content_are_refused(vtk, a_scene):
+    register_segmentations(a_scene)
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    node.GetSegmentation().AddEmptySegment("a", "a")
+    with pytest.raises(InputError, match="The segments of 'Drawn' are empty and on no grid"):
+        labelmap_from_segmentation(node)
+    labelmap, _, _ = labelmap_from_segmentation(node, Geometry((3, 4, 5), np.eye(4)))
+    assert labelmap.shape == (3, 4, 5)
+    assert not labelmap.any()
+    surface = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surface")
+    surface.SetSourceRepresentationToClosedSurface()
+    surface.AddSegmentFromClosedSurfaceRepresentation(vtk.vtkPolyData(), "Nothing", [1, 0, 0])
+    with pytest.raises(InputError, match="The segments of 'Surface' are empty and on no grid"):
+        labelmap_from_segmentation(surface)
 
 
 @pytest.mark.parametrize("text", ["", "no codes here", "a~b~c~d~e~f~g"])

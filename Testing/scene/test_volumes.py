@@ -195,3 +195,11 @@ def test_a_transform_that_flattens_is_refused(a_volume_node, a_linear_transform)
     node.SetAndObserveTransformNodeID(a_linear_transform(np.diag([1.0, 1.0, 0.0, 1.0])).GetID())
     with pytest.raises(GeometryError, match="singular ijk_to_ras"):
         volume_from_node(node)
+
+
+def test_a_bent_transform_under_one_that_flattens_is_refused(a_volume_node, a_linear_transform, a_bent_transform):
+    node = a_volume_node(VOXELS)
+    flat = a_linear_transform(np.diag([1.0, 1.0, 0.0, 1.0]))
+    node.SetAndObserveTransformNodeID(a_bent_transform("grid", parent=flat).GetID())
+    with pytest.raises(GeometryError, match="The transform 'grid' leaves nothing of 'Head'"):
+        volume_from_node(node)

@@ -41,10 +41,8 @@ def labelmap_from_segmentation(
     Raises
     ------
     InputError
-        That is no segmentation node, it has no segments, or they cannot be made a labelmap.
+        That is no segmentation node, it has no segments, or they are empty and nothing gives a grid.
     """
-    import slicer
-
     if node is None or not node.IsA("vtkMRMLSegmentationNode"):
         raise InputError(
             f"Expected a segmentation node, got {node.GetClassName() if node else None}; select a segmentation."
@@ -53,29 +51,50 @@ def labelmap_from_segmentation(
     if not labels:
         raise InputError(f"The segmentation {node.GetName()!r} has no segments; draw or import some first.")
     register_segmentations(node.GetScene())
-    if not node.CreateBinaryLabelmapRepresentation():
-        raise InputError(f"The segments of {node.GetName()!r} cannot be made a labelmap; check that they have content.")
-    values = vtk.vtkIntArray()
-    for label in labels:
-        values.InsertNextValue(label.value)
+    node.CreateBinaryLabelmapRepresentation()
     to_world = parent_to_world(node)
-    wanted = _image_of(geometry, to_world) if geometry is not None and to_world is not None else None
-    merged = slicer.vtkOrientedImageData()
-    mode = slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
-    if not node.GenerateMergedLabelmapForAllSegments(merged, mode, wanted, None, values):
-        raise InputError(f"The segments of {node.GetName()!r} cannot be merged; check that they have content.")
+    merged = _merged(node, labels, None if geometry is None or to_world is None else _image_of(geometry, to_world))
     if to_world is None:
-        slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(node, merged)
         to_world = np.eye(4)
-        if geometry is not None:
-            resampled = slicer.vtkOrientedImageData()
-            slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-                merged, _image_of(geometry, to_world), resampled
-            )
-            merged = resampled
+        merged = _bent_to_world(node, merged, None if geometry is None else _image_of(geometry, to_world))
     kind = np.uint8 if max(label.value for label in labels) <= np.iinfo(np.uint8).max else np.uint16
     labelmap = voxels(merged)[0].astype(kind)
     return labelmap, geometry or _geometry_of(merged, to_world), labels
+
+
+def _merged(
+    node: slicer.vtkMRMLSegmentationNode, labels: tuple[Label, ...], grid: slicer.vtkOrientedImageData | None
+) -> slicer.vtkOrientedImageData:
+    """All segments as one image in the node's frame, on ``grid`` or on the reference geometry."""
+    import slicer
+
+    values = vtk.vtkIntArray()
+    for label in labels:
+        values.InsertNextValue(label.value)
+    merged = slicer.vtkOrientedImageData()
+    mode = slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    node.GenerateMergedLabelmapForAllSegments(merged, mode, grid, None, values)
+    if merged.GetPointData().GetScalars() is None:  # it reports success where nothing gives a grid
+        raise InputError(
+            f"The segments of {node.GetName()!r} are empty and on no grid; draw them, or choose their source volume."
+        )
+    return merged
+
+
+def _bent_to_world(
+    node: slicer.vtkMRMLSegmentationNode,
+    merged: slicer.vtkOrientedImageData,
+    grid: slicer.vtkOrientedImageData | None,
+) -> slicer.vtkOrientedImageData:
+    """The image as the node's non-linear parents show it, resampled to ``grid`` where one is wanted."""
+    import slicer
+
+    slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(node, merged)
+    if grid is None:
+        return merged
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(merged, grid, resampled)
+    return resampled
 
 
 def _labels(segmentation: slicer.vtkSegmentation) -> tuple[Label, ...]:

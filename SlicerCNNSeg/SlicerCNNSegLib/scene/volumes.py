@@ -63,7 +63,7 @@ def volume_from_node(node: slicer.vtkMRMLVolumeNode, *, channel_name: str = "") 
     ChannelError
         A name was given for a volume with several components.
     GeometryError
-        The matrix or a parent transform flattens the volume, or the non-linear transform has no inverse there.
+        The node's matrix or a parent transform flattens the volume.
     """
     check_volume_node(node)
     image = node.GetImageData()
@@ -134,9 +134,10 @@ def _resampled_in_world(node: slicer.vtkMRMLVolumeNode) -> tuple[np.ndarray, np.
     to_world = vtk.vtkGeneralTransform()
     node.GetParentTransformNode().GetTransformToWorld(to_world)
     image, ijk_to_world = vtk.vtkImageData(), vtk.vtkMatrix4x4()
-    if not slicer.vtkMRMLVolumeNode.GetTransformedImageData(node, to_world, image, ijk_to_world):
+    done = slicer.vtkMRMLVolumeNode.GetTransformedImageData(node, to_world, image, ijk_to_world)
+    if not done or image.GetNumberOfPoints() == 0:
         raise GeometryError(
-            f"The transform {node.GetParentTransformNode().GetName()!r} cannot be applied to {node.GetName()!r}; "
-            "check that it has an inverse over the whole volume."
+            f"The transform {node.GetParentTransformNode().GetName()!r} leaves nothing of {node.GetName()!r}; "
+            "check that it, and those above it, have an inverse over the whole volume."
         )
     return voxels(image), array_from_matrix(ijk_to_world)
