@@ -38,3 +38,14 @@ def test_every_ensemble_member_is_loaded_once_and_kept(tmp_path):
     assert len(networks) == 3
     assert not any(p.requires_grad for network in networks for p in network.parameters())
     assert load_networks(package, torch.device("cpu")) is networks
+
+
+def test_a_tensor_that_modules_share_is_written_once_and_read_back(tmp_path):
+    torch.manual_seed(0)
+    shared = torch.nn.Linear(64, 64)
+    network = torch.nn.ModuleDict({"a": shared, "b": shared})
+    save_weights(network, tmp_path / "w.safetensors")
+    assert (tmp_path / "w.safetensors").stat().st_size < 1.2 * (64 * 64 + 64) * 2
+    again = torch.nn.Linear(64, 64)
+    load_weights(torch.nn.ModuleDict({"a": again, "b": again}), tmp_path / "w.safetensors")
+    torch.testing.assert_close(again.weight, shared.weight.half().float(), atol=0, rtol=0)

@@ -8,7 +8,7 @@ import torch
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegTrainLib.engine.checkpoint import load_checkpoint
-from SlicerCNNSegTrainLib.engine.loop import Trainer, learning_rate
+from SlicerCNNSegTrainLib.engine.loop import Trainer, _average_weights, learning_rate
 from SlicerCNNSegTrainLib.engine.losses import DeepSupervisionLoss
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder, divide_data
 from SlicerCNNSegTrainLib.engine.samples import load_samples
@@ -74,3 +74,11 @@ def test_deep_supervision_weighs_the_levels_by_halves():
     loss = DeepSupervisionLoss()
     both = loss(torch.stack([fine, coarse], dim=1), label)
     assert both.item() == pytest.approx((2 * loss(fine, label) + loss(coarse, label)).item() / 3, rel=1e-6)
+
+
+def test_the_average_moves_a_shared_tensor_once():
+    ours, theirs = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+    ours.weight.data.zero_()
+    theirs.weight.data.fill_(1.0)
+    _average_weights(torch.nn.ModuleDict({"a": ours, "b": ours}), torch.nn.ModuleDict({"a": theirs, "b": theirs}), 0.9)
+    torch.testing.assert_close(ours.weight.data, torch.full((2, 2), 0.1))

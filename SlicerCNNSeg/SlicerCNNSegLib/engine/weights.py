@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_model
 
 from .errors import WeightsError
 from .files.atomic import replacing
@@ -19,16 +20,12 @@ CACHED_MODELS = 2
 
 
 def save_weights(network: torch.nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a network's parameters and buffers, floating ones as ``dtype``.
+    """Write a network's parameters and buffers, floating ones as ``dtype``: float16 halves the file.
 
-    float16 halves the file; its 11 bits of mantissa change a trained U-Net's Dice by less than 1e-4.
+    A tensor that several modules share (as in MONAI's DynUNet) is written once.
     """
-    state = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-    }
     with replacing(path) as temporary:
-        save_file(state, temporary)
+        save_model(deepcopy(network).cpu().to(dtype), str(temporary))
 
 
 def load_weights(network: torch.nn.Module, path: Path) -> None:
@@ -44,7 +41,8 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
     own = network.state_dict()
-    missing = sorted(set(own) - set(state))
+    filled = {own[name].data_ptr() for name in set(own) & set(state)}
+    missing = sorted(name for name in set(own) - set(state) if own[name].data_ptr() not in filled)
     unexpected = sorted(set(state) - set(own))
     shapes = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
     if missing or unexpected or shapes:
@@ -54,7 +52,7 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
             if names
         ]
         raise WeightsError(f"The weights {path} don't fit their network: {', '.join(parts)}.")
-    network.load_state_dict(state)
+    network.load_state_dict(state, strict=False)  # a shared tensor is there under one of its names
 
 
 def load_networks(package: ModelPackage, device: torch.device) -> tuple[torch.nn.Module, ...]:

@@ -116,7 +116,7 @@ def inference_config(recipe: Recipe) -> dict[str, Any]:
         "postprocess": dict(recipe.inference["postprocess"]),
     }
     return {
-        "imports": ["$import glob", "$from safetensors.torch import load_file"],
+        "imports": ["$import glob", "$from safetensors.torch import load_model"],
         "bundle_root": ".",
         "dataset_dir": "",
         "output_dir": "$@bundle_root + '/eval'",
@@ -157,7 +157,7 @@ def inference_config(recipe: Recipe) -> dict[str, Any]:
             "inferer": "@inferer",
             "postprocessing": "@postprocessing",
         },
-        "initialize": [f"$@network.load_state_dict(load_file(@bundle_root + '/{WEIGHTS}'))"],
+        "initialize": [f"$load_model(@network, @bundle_root + '/{WEIGHTS}')"],
         "run": ["$@evaluator.run()"],
         "cnnseg": own,
     }

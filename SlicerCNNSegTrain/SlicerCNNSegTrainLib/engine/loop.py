@@ -109,15 +109,7 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), recipe.clip_norm)
         self._optimizer.step()
-        decay = min(recipe.ema_decay, (1 + self._step) / (10 + self._step))
-        with torch.no_grad():
-            for average, current in zip(
-                self._average.state_dict().values(), self._network.state_dict().values(), strict=True
-            ):
-                if average.is_floating_point():
-                    average.lerp_(current, 1 - decay)
-                else:
-                    average.copy_(current)
+        _average_weights(self._average, self._network, min(recipe.ema_decay, (1 + self._step) / (10 + self._step)))
         return float(loss.detach())
 
     def _validate(self, loss: float, seconds: float) -> None:
@@ -162,3 +154,13 @@ class Trainer:
             self._step, self._best, self._curves = state["step"], state["best"], state["curves"]
         with replacing(folder.recipe) as temporary:
             temporary.write_text(json.dumps(self._recipe.to_json(), indent=2) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def _average_weights(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+    """One step of the exponential moving average; buffers are copied."""
+    # parameters(), unlike state_dict(), gives a tensor that two modules share (as in DynUNet) once
+    for ours, current in zip(average.parameters(), network.parameters(), strict=True):
+        ours.lerp_(current, 1 - decay)
+    for ours, current in zip(average.buffers(), network.buffers(), strict=True):
+        ours.copy_(current)
