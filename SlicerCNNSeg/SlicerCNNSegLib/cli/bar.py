@@ -6,21 +6,23 @@ import importlib.util
 import sys
 from typing import Any
 
-FORMAT = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit} [{elapsed}<{remaining}]{postfix}"
+CASES_FORMAT = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} cases [{elapsed}<{remaining}{postfix}]"
+JOB_FORMAT = "{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
 class Bar:
-    """A bar over ``total`` cases (or other units) with the time left; nothing is drawn when stderr is no terminal.
+    """A bar over ``total`` cases, or over one job (None), with the time left; nothing is drawn when stderr is no terminal.
 
     Slicer's Python may lack tqdm: then there is no bar either. ``shown`` says whether there is one.
     """
 
-    def __init__(self, total: int, *, unit: str = "cases", wanted: bool = True) -> None:
+    def __init__(self, total: int | None, *, wanted: bool = True) -> None:
         self._bar: Any = None
         if wanted and sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=unit, bar_format=FORMAT, file=sys.stderr, dynamic_ncols=True)
+            form = JOB_FORMAT if total is None else CASES_FORMAT
+            self._bar = tqdm(total=total or 1, bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
     @property
     def shown(self) -> bool:
@@ -28,15 +30,15 @@ class Bar:
         return self._bar is not None
 
     def move(self, done: float, text: str) -> None:
-        """Show that so much is done, and ``text`` beside the bar; drawn at most ten times a second."""
+        """Show that so many cases (or that share of the job) are done, and ``text`` beside; drawn at most ten times a second."""
         if self._bar is not None:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(done - self._bar.n)
 
-    def leave_out(self, units: int) -> None:
-        """Keep that many units out of the time left: they took none."""
+    def leave_out(self, cases: int) -> None:
+        """Keep that many cases out of the time left: they took none."""
         if self._bar is not None:
-            self._bar.initial += units
+            self._bar.initial += cases
 
     def clear(self) -> None:
         """Make room for a line of text; the next move draws the bar again."""

@@ -119,11 +119,11 @@ class TerminalProgress:
     """Shows one long job to a person; Ctrl-C is how it is cancelled."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.bar = Bar(100, unit="%", wanted=not quiet)
+        self.bar = Bar(None, wanted=not quiet)
 
     def report(self, fraction: float, stage: str) -> None:
         """Move the bar."""
-        self.bar.move(100 * fraction, stage)
+        self.bar.move(fraction, stage)
 
     def cancelled(self) -> bool:
         """Return False: Ctrl-C raises KeyboardInterrupt instead."""
