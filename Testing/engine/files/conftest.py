@@ -7,35 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from engine.files.made_dicom import slice_dataset
+from pydicom.uid import generate_uid
 
 SeriesWriter = Callable[..., list[Path]]
-
-
-def slice_dataset(pixels: np.ndarray, **attributes: object) -> Dataset:
-    """A CT slice (rows, columns) of 0.5 mm x 0.8 mm (rows apart, columns apart); ``attributes`` go on top."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = generate_uid()
-    dataset.Modality = "CT"
-    dataset.Rows, dataset.Columns = pixels.shape[-2:]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelSpacing = [0.5, 0.8]
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    dataset.ImagePositionPatient = [0, 0, 0]
-    dataset.PixelData = pixels.tobytes()
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    return dataset
 
 
 @pytest.fixture
@@ -59,9 +34,7 @@ def write_series(tmp_path: Path) -> SeriesWriter:
             place = {"ImagePositionPatient": [float(f"{p:.10g}") for p in position], "InstanceNumber": number + 1}
             own = (changes or {}).get(number, {})
             files.append(folder / f"{shared['SeriesInstanceUID'][-6:]}_{number:03}.dcm")
-            slice_dataset(np.asarray(pixels), **{**shared, **place, **own}).save_as(
-                files[-1], enforce_file_format=True
-            )
+            slice_dataset(np.asarray(pixels), **{**shared, **place, **own}).save_as(files[-1], enforce_file_format=True)
         return files
 
     return write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,19 +13,20 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from ..errors import DicomError, FileReadError
 from ..progress import NoProgress, Progress, advance
 from ..volume import Volume
 from .itk import itk_cause, quiet_itk
 from .regrid import evenly_spaced, without_shear
-from .slices import Slice, slices_of
+from .slices import GEOMETRY_TAGS, Slice, slices_of
 from .stacks import Stack, stack
 
 DERIVED_MODALITIES = ("SEG", "RTDOSE", "PR", "KO", "SR", "RTSTRUCT", "RTPLAN", "REG", "RWV")
 """Modalities of objects about images; some have pixels, none is an image to look into."""
 
-LISTED_TAGS = ["SeriesInstanceUID", "Modality", "SeriesDescription", "SeriesNumber", "Rows"]
+LISTED_TAGS = ("SeriesInstanceUID", "Modality", "SeriesDescription", "SeriesNumber", "Rows")
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
 
 
@@ -80,7 +82,7 @@ def list_series(folder: Path | str) -> list[SeriesInfo]:
     FileReadError
         There is no such folder.
     DicomError
-        It holds no DICOM file.
+        It holds no DICOM file, or a damaged one.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -89,10 +91,17 @@ def list_series(folder: Path | str) -> list[SeriesInfo]:
     looked_at = 0
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         looked_at += 1
-        header = _header(file, LISTED_TAGS) if is_dicom_file(file) else None
-        if header is not None and header.get("SeriesInstanceUID"):
-            key = str(header.SeriesInstanceUID), str(header.get("Modality") or "")
-            found.setdefault(key, []).append((file, header))
+        if not is_dicom_file(file):
+            continue
+        header = _header(file, LISTED_TAGS)
+        if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            continue  # a DICOMDIR lists the files that we are looking at
+        if not header.get("SeriesInstanceUID"):  # pydicom gives what it finds in half a header
+            raise DicomError(
+                f"Expected a SeriesInstanceUID in {file}, found none; the file is damaged: export it again or remove it."
+            )
+        key = str(header.SeriesInstanceUID), str(header.get("Modality") or "")
+        found.setdefault(key, []).append((file, header))
     if not found:
         raise DicomError(
             f"Expected DICOM files in {folder}, found none among its {looked_at} files; "
@@ -151,7 +160,8 @@ def read_file(path: Path | str) -> Volume:
     path = Path(path)
     header = _header(path, LISTED_TAGS)
     if str(header.get("Modality") or "") in DERIVED_MODALITIES or "Rows" not in header:
-        raise DicomError(f"Expected an image in {path}, got modality {header.get('Modality')}; choose an image file.")
+        kind = header.get("Modality") or "none"
+        raise DicomError(f"Expected an image in {path}, got modality {kind} without pixels to look at; choose another.")
     return _read_files((path,), str(path), NoProgress())
 
 
@@ -171,7 +181,7 @@ def _choose(series: list[SeriesInfo], folder: Path, uid: str) -> SeriesInfo:
 
 def _read_files(files: tuple[Path, ...], source: str, progress: Progress) -> Volume:
     """The volume that the files make up."""
-    headers = {file: _header(file) for file in files}
+    headers = {file: _header(file, (*LISTED_TAGS, *IDENTIFIERS, *GEOMETRY_TAGS)) for file in files}
     grid = stack([one for file, header in headers.items() for one in slices_of(header, file)])
     first = headers[grid.slices[0].file]
     array = _pixels(grid, progress)
@@ -245,14 +255,17 @@ def _frames(file: Path, frames: list[Slice]) -> list[np.ndarray]:
     return planes
 
 
-def _header(file: Path, tags: list[str] | None = None) -> Dataset:
-    """A file's attributes without its pixels; ``tags`` limits them to a few."""
+def _header(file: Path, tags: Sequence[str]) -> Dataset:
+    """Some of a file's attributes, each of them decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # values that break the standard without harm are common
-            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
+            for _ in header.iterall():  # pydicom decodes a value, and raises, when it is first looked at
+                pass
     except Exception as error:  # a damaged file makes pydicom raise nearly anything
         raise DicomError(f"Cannot read the header of {file} ({_first_line(error)}); export the file again.") from error
+    return header
 
 
 def _first_line(error: Exception) -> str:

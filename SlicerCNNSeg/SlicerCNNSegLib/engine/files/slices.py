@@ -22,6 +22,13 @@ FUNCTIONAL_GROUPS = (
 )
 """Where enhanced multi-frame images keep what single-frame images have at their top (DICOM PS3.3 C.7.6.16)."""
 
+GEOMETRY_TAGS = (
+    *("Rows", "Columns", "NumberOfFrames", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing"),
+    *("SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept"),
+)
+"""What ``slices_of`` looks at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Slice:
