@@ -44,7 +44,7 @@ def test_precision_follows_the_hardware(monkeypatch):
 
 
 def test_fp16_on_the_cpu_is_refused():
-    with pytest.raises(DeviceError, match="no fp16 kernels; use --precision bf16 or fp32"):
+    with pytest.raises(DeviceError, match=r"no fp16 kernels; use --precision bf16 or fp32"):
         choose_precision("fp16", torch.device("cpu"))
 
 

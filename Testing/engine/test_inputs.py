@@ -50,7 +50,7 @@ def test_channels_that_do_not_fit_are_refused(two_channels, volumes, message):
 
 
 def test_channels_on_two_grids_are_refused(two_channels):
-    with pytest.raises(GeometryError, match="must lie on one grid"):
+    with pytest.raises(GeometryError, match=r"must lie on one grid"):
         match_channels(two_channels, [constant(1), constant(1, shape=(1, 4, 4, 5))])
 
 
@@ -73,12 +73,12 @@ def test_another_modality_is_refused_unless_forced(one_channel):
 
 
 def test_voxels_that_no_network_can_use_are_refused(one_channel):
-    with pytest.raises(GeometryError, match="expects a 3-D volume, but The image is one slice"):
+    with pytest.raises(GeometryError, match=r"expects a 3-D volume, but The image is one slice"):
         check_voxels(one_channel, constant(1, shape=(1, 1, 4, 4)), 3)
-    with pytest.raises(InputError, match="The image is empty: every voxel is 3"):
+    with pytest.raises(InputError, match=r"The image is empty: every voxel is 3"):
         check_voxels(one_channel, constant(3), 3)
     holed = np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4)
     check_voxels(one_channel, Volume(holed, np.eye(4)), 3)
     holed[0, 1, 2, 3], holed[0, 0, 0, 0] = np.nan, np.inf
-    with pytest.raises(InputError, match="holds 2 voxels that are NaN or infinite"):
+    with pytest.raises(InputError, match=r"holds 2 voxels that are NaN or infinite"):
         check_voxels(one_channel, Volume(holed, np.eye(4)), 3)

@@ -44,7 +44,7 @@ def test_other_errors_pass_through_at_once():
         tried.append(rung)
         raise RuntimeError("size mismatch")
 
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(RuntimeError, match=r"size mismatch"):
         climb_down(work, CUDA, 4)
     assert len(tried) == 1
 

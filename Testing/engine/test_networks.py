@@ -27,11 +27,11 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_wrong_arguments_are_told():
-    with pytest.raises(ModelError, match="UNet cannot be built from"):
+    with pytest.raises(ModelError, match=r"UNet cannot be built from"):
         build_network({"_target_": "UNet", "spatial_dims": 3})
 
 
 def test_a_taken_name_is_refused():
     assert "DynUNet" in network_names()
-    with pytest.raises(ModelError, match="'DynUNet' is registered already"):
+    with pytest.raises(ModelError, match=r"'DynUNet' is registered already"):
         register_network("DynUNet", torch.nn.Identity)

@@ -158,7 +158,7 @@ def test_progress_never_goes_back(tmp_path, blob):
 
 def test_a_region_outside_the_image_is_refused(tmp_path, blob):
     regions = (Region("ras", (900, 910, 900, 910, 900, 910)),)
-    with pytest.raises(RegionError, match="holds no voxel of the image"):
+    with pytest.raises(RegionError, match=r"holds no voxel of the image"):
         run(SegmentationSettings(str(write_tiny_model(tmp_path / "tiny")), regions), [blob])
 
 
@@ -171,10 +171,10 @@ def test_classes_that_are_not_in_the_metadata_are_refused(tmp_path, blob):
         "channels": [4, 8],
         "strides": [2],
     }
-    with pytest.raises(ModelError, match="gives 3 classes, but its metadata lists 1 labels and background"):
+    with pytest.raises(ModelError, match=r"gives 3 classes, but its metadata lists 1 labels and background"):
         run(SegmentationSettings(str(write_tiny_model(tmp_path / "tiny", network=three)), device="cpu"), [blob])
 
 
 def test_settings_of_no_task_are_refused(blob):
-    with pytest.raises(SettingsError, match="Expected SegmentationSettings, got dict"):
+    with pytest.raises(SettingsError, match=r"Expected SegmentationSettings, got dict"):
         run({"model": "x"}, [blob])

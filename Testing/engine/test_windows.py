@@ -90,7 +90,7 @@ def test_progress_ends_at_one_and_cancelling_stops(image):
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
     stopping = RecordingProgress(cancel_at=0.3)
-    with pytest.raises(Cancelled, match="nothing was written"), torch.inference_mode():
+    with pytest.raises(Cancelled, match=r"nothing was written"), torch.inference_mode():
         class_probabilities(image, [Threshold()], Inferer((8, 8, 8), 0.5, batch=2), stopping)
     assert stopping.reports[-1][0] < 0.6
 

@@ -43,7 +43,7 @@ def test_a_flip_is_right_to_left_for_image_and_label(case):
 
 
 def test_unknown_names_and_impossible_probabilities_are_refused():
-    with pytest.raises(SettingsError, match="Unknown augmentation mixup; expected flip_rl"):
+    with pytest.raises(SettingsError, match=r"Unknown augmentation mixup; expected flip_rl"):
         build_augmentation({"mixup": 0.5})
-    with pytest.raises(SettingsError, match="Expected probabilities from 0 to 1"):
+    with pytest.raises(SettingsError, match=r"Expected probabilities from 0 to 1"):
         build_augmentation({"noise": 2.0})

@@ -24,7 +24,7 @@ def test_patients_come_from_the_data_sets_description(tmp_path):
 
 
 def test_an_empty_folder_and_a_missing_label_are_told(tmp_path):
-    with pytest.raises(FileReadError, match="Expected images in"):
+    with pytest.raises(FileReadError, match=r"Expected images in"):
         read_msd_folder(tmp_path)
     (tmp_path / "imagesTr").mkdir()
     (tmp_path / "imagesTr" / "a.nii.gz").touch()
@@ -47,7 +47,7 @@ def test_folds_cover_all_patients_once_and_never_mix_them():
 
 def test_impossible_folds_are_refused():
     cases = [TrainingCase(f"c{n}", (), None, f"p{n}") for n in range(4)]
-    with pytest.raises(SettingsError, match="Expected a fold from 0 to 4, got 5"):
+    with pytest.raises(SettingsError, match=r"Expected a fold from 0 to 4, got 5"):
         split_fold(cases, 5)
-    with pytest.raises(SettingsError, match="Expected at least 5 patients for 5 folds, got 4"):
+    with pytest.raises(SettingsError, match=r"Expected at least 5 patients for 5 folds, got 4"):
         split_fold(cases, 0)

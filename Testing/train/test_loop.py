@@ -45,15 +45,15 @@ def test_resuming_is_exact(tmp_path, recipe, samples, stop_after):
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, recipe, samples):
     short = replace(recipe, steps=1)
     Trainer(short, RunFolder(tmp_path), *samples).run(NoProgress())
-    with pytest.raises(SettingsError, match="holds a run already; add --resume"):
+    with pytest.raises(SettingsError, match=r"holds a run already; add --resume"):
         Trainer(short, RunFolder(tmp_path), *samples)
-    with pytest.raises(SettingsError, match="The recipe differs from the one in"):
+    with pytest.raises(SettingsError, match=r"The recipe differs from the one in"):
         Trainer(replace(short, learning_rate=0.5), RunFolder(tmp_path), *samples, resume=True)
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path):
     (tmp_path / "last.pt").write_bytes(b"PK broken")
-    with pytest.raises(FileReadError, match="cannot be read .* start without --resume"):
+    with pytest.raises(FileReadError, match=r"cannot be read .* start without --resume"):
         load_checkpoint(tmp_path / "last.pt")
 
 

@@ -19,18 +19,18 @@ def test_every_shipped_recipe_reads_and_survives_the_way_to_json_and_back(path):
 
 
 def test_faults_are_named(tmp_path, recipe):
-    with pytest.raises(SettingsError, match="Unknown in the recipe: step_count; expected augmentation, batch_size"):
+    with pytest.raises(SettingsError, match=r"Unknown in the recipe: step_count; expected augmentation, batch_size"):
         Recipe.from_json({**recipe.to_json(), "step_count": 3})
-    with pytest.raises(SettingsError, match="The recipe is incomplete: .*missing 1 required"):
+    with pytest.raises(SettingsError, match=r"The recipe is incomplete: .*missing 1 required"):
         Recipe.from_json({k: v for k, v in recipe.to_json().items() if k != "steps"})
-    with pytest.raises(SettingsError, match="Expected steps above 0, got 0"):
+    with pytest.raises(SettingsError, match=r"Expected steps above 0, got 0"):
         replace(recipe, steps=0)
-    with pytest.raises(SettingsError, match="Expected precision 'bf16' or 'fp32', got 'fp8'"):
+    with pytest.raises(SettingsError, match=r"Expected precision 'bf16' or 'fp32', got 'fp8'"):
         replace(recipe, precision="fp8")
-    with pytest.raises(FileReadError, match="No recipe 'nothing': expected one of hippocampus-mr"):
+    with pytest.raises(FileReadError, match=r"No recipe 'nothing': expected one of hippocampus-mr"):
         Recipe.read("nothing")
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
-    with pytest.raises(FileReadError, match="bad.json is no valid JSON"):
+    with pytest.raises(FileReadError, match=r"bad.json is no valid JSON"):
         Recipe.read(tmp_path / "bad.json")
 
 

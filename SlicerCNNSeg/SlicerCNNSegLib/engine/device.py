@@ -32,7 +32,7 @@ def choose_device(requested: str) -> tuple[torch.device, list[str]]:
         if fault:
             raise DeviceError(f"The device {requested} does not work: {fault}; use --device auto or cpu.")
         return torch.device(requested), []
-    warnings = []
+    warnings: list[str] = []
     for name, present in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())):
         if not present:
             continue

@@ -127,7 +127,9 @@ class ModelPackage:
                 inference=inference,
             )
         except KeyError as error:
-            raise ModelError(f"The model {folder.name} lacks {error} in configs/metadata.json; see docs/models.md.") from error
+            raise ModelError(
+                f"The model {folder.name} lacks {error} in configs/metadata.json; see docs/models.md."
+            ) from error
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"The model {folder.name} has a wrong value in configs/metadata.json: {error}.") from error
         if package.task not in TASKS:

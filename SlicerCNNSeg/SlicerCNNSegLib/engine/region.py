@@ -65,7 +65,7 @@ class Region:
             bounds = ()
         if len(bounds) != 6:
             raise SettingsError(f"Expected a region as [NAME=]low,high,low,high,low,high, got {text!r}.")
-        return cls(kind, bounds, name.strip())  # type: ignore[arg-type]
+        return cls(kind, bounds, name.strip())
 
     def index_box(self, geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """Start and stop (half-open, i j k) of the smallest index box that holds the region.

@@ -26,6 +26,7 @@ def save_weights(network: torch.nn.Module, path: Path, dtype: torch.dtype = torc
     """
     with replacing(path) as temporary:
         save_model(deepcopy(network).cpu().to(dtype), str(temporary))
+        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def load_weights(network: torch.nn.Module, path: Path) -> None:

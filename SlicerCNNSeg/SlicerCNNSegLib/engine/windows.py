@@ -70,7 +70,7 @@ class Inferer:
                 f"Expected a window of three sizes (two for 2-D) and odd slices, got {window} and {slices}."
             )
         return cls(
-            window,  # type: ignore[arg-type]
+            window,
             float(config.get("overlap", 0.25)),
             int(config.get("sw_batch_size", BATCH)),
             tuple(int(axis) for axis in own.get("mirror_axes", ())),

@@ -41,7 +41,6 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
     split = json.loads(run.split.read_text(encoding="utf-8"))
     with run.curves.open(encoding="utf-8", newline="") as stream:
         minutes = float(list(csv.DictReader(stream))[-1]["seconds"]) / 60
-    held_out, folds = len(split["held_out"]), recipe.folds
     return "\n".join(
         [
             f"# {model['id']}: {model['title']}",
@@ -57,8 +56,7 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
             "",
             "## Data",
             "",
-            f"{model['data_source']}. {len(split['training'])} cases were trained on, {held_out} were held out "
-            f"(fold {recipe.fold} of {folds}, patients shuffled with seed {recipe.seed}).",
+            _data_paragraph(recipe, split),
             "",
             "## Training",
             "",
@@ -66,14 +64,11 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
             f"cnnseg-train run DATA -o RUN --recipe {model['id']} --export BUNDLE",
             "```",
             "",
-            f"DATA holds `imagesTr` and `labelsTr`. {recipe.steps} steps of {recipe.batch_size} windows of "
-            f"{'x'.join(map(str, recipe.patch_size))} voxels, {recipe.precision}, took {minutes:.0f} minutes. "
-            "Weights are the exponential moving average at the step with the best validation Dice, kept in float16. "
-            "That step was chosen on the held-out cases, so the numbers below are slightly optimistic.",
+            _training_paragraph(recipe, minutes),
             "",
             "## How good it is",
             "",
-            f"On the {held_out} held-out cases, mean and 95 % bootstrap interval over cases; written by the command above.",
+            f"On the {len(split['held_out'])} held-out cases, by the command above: mean, 95 % bootstrap interval.",
             "",
             *_table(plain, mirrored),
             "",
@@ -90,6 +85,23 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
             *(f"- {reference}" for reference in model["references"]),
             "",
         ]
+    )
+
+
+def _data_paragraph(recipe: Recipe, split: dict[str, Any]) -> str:
+    return (
+        f"{recipe.model['data_source']}. {len(split['training'])} cases were trained on, {len(split['held_out'])} were "
+        f"held out (fold {recipe.fold} of {recipe.folds}, patients shuffled with seed {recipe.seed})."
+    )
+
+
+def _training_paragraph(recipe: Recipe, minutes: float) -> str:
+    window = "x".join(map(str, recipe.patch_size))
+    return (
+        f"DATA holds `imagesTr` and `labelsTr`. {recipe.steps} steps of {recipe.batch_size} windows of {window} voxels "
+        f"in {recipe.precision} took {minutes:.0f} minutes. The weights are the exponential moving average at the step "
+        "with the best validation Dice, kept in float16. That step was chosen on the held-out cases, so the numbers "
+        "below are slightly optimistic."
     )
 
 
