@@ -27,6 +27,7 @@ import numpy as np
 
 from .errors import CNNSegError, GeometryError, SettingsError
 from .files.labelmaps import read_labelmap
+from .files.segments import generic_label
 from .labels import Label
 from .metrics import DEFAULT_TOLERANCE_MM, METRICS, check_tolerance, compare_labelmaps
 from .pairs import Pair, pair_files
@@ -125,6 +126,8 @@ class _Names:
 
     def learn(self, labels: Iterable[Label], case: str) -> None:
         for label in labels:
+            if label == generic_label(label.value):
+                continue
             known = self._names.setdefault(label.value, label.name)
             if known != label.name:
                 warning = f"Label {label.value} is {known!r} in some files, but {label.name!r} in others"
@@ -132,7 +135,7 @@ class _Names:
                     self.conflicts.append(f"{warning} (first in case {case}); values were compared, not names.")
 
     def __getitem__(self, value: int) -> str:
-        return self._names.get(value, f"Label {value}")
+        return self._names.get(value, generic_label(value).name)
 
 
 def _evaluate_case(pair: Pair, tolerance_mm: float, labels: Sequence[int] | None, names: _Names) -> dict[str, Any]:

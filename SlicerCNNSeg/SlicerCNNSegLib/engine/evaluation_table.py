@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .wording import elided
+
 COLUMNS = (
     ("Dice", "dice", "{:.3f}", True),
     ("IoU", "iou", "{:.3f}", False),
     ("NSD", "nsd", "{:.3f}", True),
     ("HD95 mm", "hd95_mm", "{:.2f}", False),
     ("surface mm", "surface_distance_mm", "{:.2f}", False),
-    ("volume mm3", "volume_error_mm3", "{:+.0f}", False),
-    ("volume", "volume_error_relative", "{:+.1%}", False),
+    ("vol. error mm3", "volume_error_mm3", "{:+.0f}", False),
+    ("vol. error", "volume_error_relative", "{:+.1%}", False),
 )
 """Heading, metric, how its mean is written, and whether its confidence interval is shown."""
 
@@ -34,10 +36,8 @@ def summary_table(evaluation: Mapping[str, Any]) -> str:
         blocks.append(("All labels", summary["all_labels"]["metrics"]))
     rows = [["", "n", *(heading for heading, *_ in COLUMNS)]]
     for name, metrics in blocks:
-        short = name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 3] + "..."
-        rows.append(
-            [short, str(metrics["dice"]["n"]), *(_cell(metrics[key], form, ci) for _, key, form, ci in COLUMNS)]
-        )
+        cells = [_cell(metrics[metric], form, with_interval) for _, metric, form, with_interval in COLUMNS]
+        rows.append([elided(name, NAME_WIDTH), str(metrics["dice"]["n"]), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
     lines.insert(1, "-" * sum(widths, 2 * (len(widths) - 1)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .picture_style import BODY_POINTS, MARGIN, QUIET, TEXT, TITLE_POINTS, WIDTH, Color, elided
+from .picture_style import BODY_POINTS, MARGIN, QUIET, TEXT, TITLE_POINTS, WIDTH, Color
 from .result import SegmentationResult, Structure
 from .views import is_oblique
 from .volume import Volume
+from .wording import elided, listed
 
 HEADER_HEIGHT = 0.66
 LINE_HEIGHT = 0.23
@@ -127,15 +128,6 @@ def volume_text(volume_mm3: float, *, in_ml: bool) -> str:
         volume_ml = volume_mm3 / 1000
         return f"{volume_ml:,.1f} mL" if volume_ml >= 1 else f"{volume_ml:.3f} mL"
     return f"{volume_mm3:,.0f} mm³"
-
-
-def listed(names: Sequence[str], longest: int) -> str:
-    """As many of the names as fit into so many characters, at least one, and how many more there are."""
-    shown = 1
-    while shown < len(names) and len(", ".join(names[: shown + 1])) <= longest:
-        shown += 1
-    more = len(names) - shown
-    return elided(", ".join(names[:shown]), longest) + (f" and {more} more" if more > 0 else "")
 
 
 def _write(figure: Figure, left: float, middle: float, text: str, **style: Any) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from .errors import FileReadError, InputError
 from .files.labelmaps import FORMATS
-from .files.paths import stem
+from .files.paths import stem, suffix
+from .wording import listed
+
+EXAMPLES_LENGTH = 40
+"""Characters of names given as examples in a message."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ def pair_files(reference: Path, prediction: Path) -> list[Pair]:
     if reference.is_file() and prediction.is_file():
         return [Pair(stem(reference), reference, prediction)]
     if not references.keys() & predictions.keys():
+        names = [listed(sorted(files), EXAMPLES_LENGTH) for files in (references, predictions)]
         raise InputError(
-            f"No prediction has the name of a reference: {_examples(references)} in {reference}, "
-            f"{_examples(predictions)} in {prediction}; give matching files the same name before the suffix."
+            f"No prediction has the name of a reference: {names[0]} in {reference}, {names[1]} in {prediction}; "
+            "give matching files the same name before the suffix."
         )
     cases = sorted(references.keys() | predictions.keys())
     return [Pair(case, references.get(case), predictions.get(case)) for case in cases]
@@ -59,19 +64,14 @@ def _labelmaps(role: str, path: Path) -> dict[str, Path]:
         raise FileReadError(
             f"Expected a folder or file of {role} labelmaps, but {path} does not exist; check the path."
         )
-    found: dict[str, Path] = {}
     # a case in several formats is read from the first of FORMATS, which keeps names and colours;
     # the dot files that macOS leaves in archives look like images and are none
-    for suffix in reversed(FORMATS):
-        for file in path.glob(f"[!.]*.{suffix}"):
-            found[stem(file)] = file
+    files = [file for file in path.iterdir() if _kind(file) in FORMATS and not file.name.startswith(".")]
+    found = {stem(file): file for file in sorted(files, key=lambda file: -FORMATS.index(_kind(file)))}
     if not found:
         raise FileReadError(f"Expected {role} labelmaps in {path} ({', '.join(FORMATS)}), found none; check the path.")
     return found
 
 
-def _examples(files: dict[str, Path]) -> str:
-    """Two of the stems and how many more there are."""
-    first = sorted(files)[:2]
-    more = len(files) - len(first)
-    return ", ".join(first) + (f" and {more} more" if more else "")
+def _kind(file: Path) -> str:
+    return suffix(file).removeprefix(".")

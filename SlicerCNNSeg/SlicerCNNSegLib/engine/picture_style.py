@@ -28,11 +28,3 @@ def readable_color(color: Sequence[float]) -> Color:
     if luminance < DARKEST_LUMINANCE:
         rgb += (1 - rgb) * (DARKEST_LUMINANCE - luminance) / (1 - luminance)
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
-
-
-def elided(text: str, longest: int) -> str:
-    """The text, or its beginning and end with dots between when it is longer than that many characters."""
-    if len(text) <= longest:
-        return text
-    tail = (longest - 3) // 3
-    return f"{text[: longest - 3 - tail]}...{text[-tail:]}"

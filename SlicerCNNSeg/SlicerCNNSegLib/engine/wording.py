@@ -1,0 +1,22 @@
+"""Texts cut to the room that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def elided(text: str, longest: int) -> str:
+    """The text, or its beginning and end with dots between when it is longer than that many characters."""
+    if len(text) <= longest:
+        return text
+    tail = (longest - 3) // 3
+    return f"{text[: longest - 3 - tail]}...{text[-tail:]}"
+
+
+def listed(names: Sequence[str], longest: int) -> str:
+    """As many of the names as fit into so many characters, at least one, and how many more there are."""
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) <= longest:
+        shown += 1
+    more = len(names) - shown
+    return elided(", ".join(names[:shown]), longest) + (f" and {more} more" if more > 0 else "")

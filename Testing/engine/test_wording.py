@@ -1,0 +1,16 @@
+"""Texts cut to length."""
+
+from SlicerCNNSegLib.engine.wording import elided, listed
+
+
+def test_elided_keeps_beginning_and_end():
+    assert elided("abcdefghijklmnop", 16) == "abcdefghijklmnop"
+    assert elided("abcdefghijklmnopq", 12) == "abcdef...opq"
+
+
+def test_listed_tells_how_many_more():
+    names = ["one", "two", "three"]
+    assert listed(names, 15) == "one, two, three"
+    assert listed(names, 14) == "one, two and 1 more"
+    assert listed(names, 3) == "one and 2 more"
+    assert listed([], 10) == ""
