@@ -155,14 +155,15 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start a run."""
         with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
             self.ui.resultsCollapsibleButton.visible = False
-            self._showStatus(_("Preparing"))
+            self._showStatus("")
             try:
                 ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
                 self._started = time.monotonic()
                 self.logic.start(self._parameterNode, self._showProgress, self._showEnd)
             except CNNSegError as error:
                 self._showProblem(error)
-            self._updateFromParameterNode()
+            finally:
+                self._updateFromParameterNode()
 
     def onCancelButton(self):
         """Stop the run; its end is shown when the process has gone."""
@@ -187,6 +188,8 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         missing = self._missing()
         self.ui.applyButton.enabled = not running and not missing
         self.ui.applyButton.toolTip = missing or _("Segment the volume with the model.")
+        self.ui.hintLabel.text = missing
+        self.ui.hintLabel.visible = bool(missing) and not running
         self.ui.progressBar.visible = running
         self.ui.cancelButton.visible = running
         self.ui.inputsCollapsibleButton.enabled = not running
@@ -221,10 +224,9 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._updateFromParameterNode()
 
     def _showResult(self, end: SegmentEnd):
-        count = end.segmentation_node.GetSegmentation().GetNumberOfSegments()
-        text = _("{count} segments in {name}, after {seconds} s.").format(
-            count=count, name=end.segmentation_node.GetName(), seconds=round(time.monotonic() - self._started)
-        )
+        found = end.segmentation_node.GetSegmentation().GetNumberOfSegments()
+        text = _("Done in {seconds} s: {name}.") if found else _("Nothing was found in {seconds} s: {name} is empty.")
+        text = text.format(seconds=round(time.monotonic() - self._started), name=end.segmentation_node.GetName())
         self._showStatus("\n".join([text, *end.warnings]))
         if self._parameterNode:
             self._parameterNode.volumesTable = end.table_node

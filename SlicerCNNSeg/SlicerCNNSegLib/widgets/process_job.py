@@ -62,7 +62,7 @@ class ProcessJob:
         """
         if self.running:
             raise RuntimeError(f"{self._program} is still running; cancel it or wait for its end.")
-        self._program, self._cancelled, self.running = program, False, True
+        self._program, self._cancelled = program, False
         self._output, self._errors = LineBuffer(), LineBuffer()
         self._process = qt.QProcess()
         variables = qt.QProcessEnvironment()
@@ -73,6 +73,7 @@ class ProcessJob:
         self._process.connect("readyReadStandardError()", self._read_errors)
         self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
         self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
+        self.running = True
         self._process.start(program, list(arguments))
 
     def cancel(self) -> None:

@@ -21,7 +21,7 @@ from . import qt_module, slicer_module
 ROOT = Path(__file__).resolve().parents[3]
 PANEL_CODE = ("SlicerCNNSeg", "SlicerCNNSegTrain", "SlicerCNNSegLib.widgets", "SlicerCNNSegTrainLib.widgets", "slicer.util")
 """Modules that see Qt as PythonQt shows it."""
-TRUE_PROPERTIES = 0x02
+TRUE_PROPERTIES, PLAIN = 0x02, 0x00
 PANEL_WIDTH_PX = 420
 
 
@@ -43,7 +43,6 @@ class Desktop:
         self.application.setStyle("Fusion")
         sys.modules["qt"] = qt_module.make_module()
         sys.modules["ctk"] = ModuleType("ctk")
-        sys.modules.update(slicer_module.modules())
         slicer_module.complete()
         self._show_properties()
 
@@ -57,8 +56,22 @@ class Desktop:
         for package in PANEL_CODE:
             folder = next(ROOT.glob(f"*/{package.replace('.', '/')}"), None)
             names += [f"{package}.{path.stem}" for path in folder.glob("*.py")] if folder else []
+        # its first call looks into every module, which torch's made-up ones answer with an error
+        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "torch"}
+        try:
+            __feature__.set_selection(TRUE_PROPERTIES, names[0])
+        finally:
+            sys.modules.update(hidden)
         for name in names:
             __feature__.set_selection(TRUE_PROPERTIES, name)
+        for module in ("desktop", "parameter_nodes", "qt_module", "slicer_module", "stand_ins"):
+            __feature__.set_selection(PLAIN, f"{__package__}.{module}")  # else it depends on who calls
+
+    def show_properties_to(self, name: str) -> None:
+        """Let a test module see Qt as the panels do."""
+        import __feature__
+
+        __feature__.set_selection(TRUE_PROPERTIES, name)
 
     def open(self, name: str):
         """Open a module as the user does; gives its widget."""

@@ -16,8 +16,7 @@ class Process(QtCore.QProcess):
 
     def connect(self, signature: str, slot: Callable[..., None]) -> bool:
         """Connect; a wrong signature raises, where PythonQt only prints a line."""
-        normalized = QtCore.QMetaObject.normalizedSignature(signature)
-        if self.metaObject().indexOfSignal(normalized.data()) < 0:
+        if self.metaObject().indexOfSignal(signature) < 0:
             raise AttributeError(f"QProcess has no signal {signature}.")
         getattr(self, signature.partition("(")[0]).connect(slot)
         return True

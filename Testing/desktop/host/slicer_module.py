@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -21,7 +22,8 @@ class Application:
     """``slicer.app``."""
 
     def __init__(self) -> None:
-        self.temporaryPath = tempfile.mkdtemp(prefix="cnnseg-desktop-")
+        self._folder = tempfile.TemporaryDirectory(prefix="cnnseg-desktop-")
+        self.temporaryPath = self._folder.name
 
     def startupEnvironment(self) -> QtCore.QProcessEnvironment:
         return QtCore.QProcessEnvironment.systemEnvironment()
@@ -120,4 +122,7 @@ def complete() -> None:
     logic = slicer.vtkSlicerSegmentationsModuleLogic()
     logic.SetMRMLScene(slicer.mrmlScene)
     slicer.app.logics = [logic]
+    for name, module in modules().items():
+        sys.modules[name] = module
+        setattr(slicer, name.removeprefix("slicer."), module)
     slicer.util.childWidgetVariables = child_widget_variables

@@ -1,0 +1,86 @@
+"""A desktop with models, volumes and a panel in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_model import RANDOM_UNET, write_tiny_model
+
+NEEDS = "needs slicer-core and PySide6-Essentials: pip install cnnseg[test]"
+
+
+@pytest.fixture(scope="session")
+def a_models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of the user: one for MR, one for two channels, one that cannot be read."""
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_model(folder / "tiny-mr", network=RANDOM_UNET)
+    write_tiny_model(
+        folder / "two-channels", network={**RANDOM_UNET, "in_channels": 2}, channels=(("T1", "MR"), ("T2", "MR"))
+    )
+    (folder / "broken").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _desktop() -> Any:
+    pytest.importorskip("PySide6", reason=NEEDS)
+    pytest.importorskip("slicer", reason=NEEDS)
+    from desktop.host import start
+
+    return start()
+
+
+@pytest.fixture
+def desktop(
+    _desktop: Any, a_models_folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """The desktop with an empty scene and only the models of ``a_models_folder``."""
+    monkeypatch.setenv("CNNSEG_MODELS", str(a_models_folder))
+    monkeypatch.setattr("SlicerCNNSegLib.engine.catalogue.EMBEDDED_MODELS", a_models_folder / "none")
+    _desktop.show_properties_to(request.module.__name__)
+    yield _desktop
+    _desktop.clear_scene()
+
+
+@pytest.fixture
+def a_volume(desktop: Any) -> Callable[..., Any]:
+    """A volume node of noise in the scene."""
+    import slicer
+
+    from SlicerCNNSegLib.engine.volume import Volume
+    from SlicerCNNSegLib.scene.volumes import node_from_volume
+
+    def make(name: str = "head", modality: str = "MR") -> Any:
+        array = np.random.default_rng(0).normal(size=(1, 18, 20, 22)).astype(np.float32)
+        node = node_from_volume(slicer.mrmlScene, Volume(array, np.diag([1, 1, 1.5, 1]), modality=modality), name)
+        desktop.process_events()
+        return node
+
+    return make
+
+
+@pytest.fixture
+def a_panel(desktop: Any) -> Iterator[Any]:
+    """The module's panel, opened; its model is ``tiny-mr``."""
+    panel = desktop.open("SlicerCNNSeg")
+    panel.logic.getParameterNode().model = "tiny-mr"
+    yield panel
+    desktop.close(panel)
+
+
+@pytest.fixture
+def a_fake_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """Puts ``fake_command.py`` in the command line's place; gives the file in which it leaves its notes."""
+
+    def make(behaviour: str) -> Path:
+        notes = tmp_path / "notes.json"
+        monkeypatch.setattr("SlicerCNNSegLib.widgets.messages.BATCH_SCRIPT", Path(__file__).with_name("fake_command.py"))
+        monkeypatch.setenv("FAKE_BEHAVIOUR", behaviour)
+        monkeypatch.setenv("FAKE_NOTES", str(notes))
+        return notes
+
+    return make
