@@ -47,7 +47,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path, recipe, samples):
     Trainer(short, RunFolder(tmp_path), *samples).run(NoProgress())
     with pytest.raises(SettingsError, match=r"holds a run already; add --resume"):
         Trainer(short, RunFolder(tmp_path), *samples)
-    with pytest.raises(SettingsError, match=r"The recipe differs from the one in"):
+    with pytest.raises(SettingsError, match=r"The recipe differs from"):
         Trainer(replace(short, learning_rate=0.5), RunFolder(tmp_path), *samples, resume=True)
 
 

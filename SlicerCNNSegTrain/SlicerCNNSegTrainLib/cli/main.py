@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SlicerCNNSegLib.engine.errors import CNNSegError, SettingsError
+from SlicerCNNSegLib.cli.status import DONE, STOPPED, one_line, status_of
+from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.version import VERSION
 
 if TYPE_CHECKING:
     from ..engine.run_folder import RunFolder
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 EXAMPLES = """\
 examples:
@@ -58,18 +57,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 0 done, 1 failed, 2 usage, 130 interrupted."""
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 usage, 130 stopped."""
     options = build_parser().parse_args(argv)
     try:
         options.execute(options)
     except CNNSegError as error:
         if options.debug:
             raise
-        print(f"cnnseg-train: error: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, SettingsError) else FAILED
+        sys.stderr.write(f"cnnseg-train: error: {one_line(error)}\n")
+        return status_of(error)
     except KeyboardInterrupt:
-        print("cnnseg-train: stopped; go on with --resume", file=sys.stderr)
-        return INTERRUPTED
+        sys.stderr.write("cnnseg-train: stopped; go on with --resume\n")
+        return STOPPED
     return DONE
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
+import time
 from types import FrameType, TracebackType
 
-from tqdm import tqdm
+from SlicerCNNSegLib.cli.bar import Bar
+
+LOG_SECONDS = 60.0
+"""Without a terminal, one line this often: a night's training gives a log that one can read."""
 
 
 class BarProgress:
-    """A progress bar on standard error, as an ``engine.progress.Progress``.
+    """A progress bar on standard error, or lines where that is no terminal; an ``engine.progress.Progress``.
 
     Parameters
     ----------
@@ -20,14 +25,17 @@ class BarProgress:
     """
 
     def __init__(self, title: str, *, stop_cleanly: bool = False) -> None:
-        self._bar = tqdm(total=1.0, desc=title, bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}")
-        self._stop_cleanly, self._stopped = stop_cleanly, False
+        self._title, self._stop_cleanly, self._stopped = title, stop_cleanly, False
         self._handler: signal._HANDLER = None
+        self._bar = Bar(None)
+        self._logged = time.monotonic()
 
     def report(self, fraction: float, stage: str) -> None:
         """Move the bar and show the stage."""
-        self._bar.set_postfix_str(stage, refresh=False)
-        self._bar.update(fraction - self._bar.n)
+        self._bar.move(fraction, f"{self._title}: {stage}")
+        if not self._bar.shown and time.monotonic() - self._logged > LOG_SECONDS:
+            self._logged = time.monotonic()
+            sys.stderr.write(f"{self._title}: {fraction:.0%}, {stage}\n")
 
     def cancelled(self) -> bool:
         """Whether Ctrl-C was pressed."""

@@ -149,7 +149,7 @@ class Trainer:
                 )
             if Recipe.read(folder.recipe).decisive() != self._recipe.decisive():
                 raise SettingsError(
-                    f"The recipe differs from the one in {folder.recipe}; go on with that one, or choose another folder."
+                    f"The recipe differs from {folder.recipe}; go on with that one, or choose another folder."
                 )
             state = load_checkpoint(folder.last)
             self._network.load_state_dict(state["network"])
