@@ -1,7 +1,6 @@
 """A file is there whole, or not at all."""
 
 import errno
-import os
 import stat
 import sys
 from pathlib import Path
@@ -14,6 +13,12 @@ from SlicerCNNSegLib.engine.files.atomic import replacing
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def write_half(path: Path, error: BaseException | type[BaseException]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
 
 
 def test_a_success_replaces_the_file_and_leaves_nothing_else(tmp_path):
@@ -33,17 +38,15 @@ def test_a_success_replaces_the_file_and_leaves_nothing_else(tmp_path):
 def test_a_failure_leaves_the_old_file(tmp_path, error):
     path = tmp_path / "mask.nii.gz"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise error
+    with pytest.raises(error):
+        write_half(path, error)
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["mask.nii.gz"]
 
 
 def test_a_failure_without_an_old_file_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "mask.nii.gz") as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "mask.nii.gz", KeyboardInterrupt)
     assert names_in(tmp_path) == []
 
 
@@ -82,10 +85,8 @@ def test_a_folder_without_write_permission_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match="No space left on device; check the disk's free space"):  # noqa: PT012
-        with replacing(tmp_path / "x.json") as temporary:
-            temporary.write_text("half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OutputError, match="No space left on device; check the disk's free space"):
+        write_half(tmp_path / "x.json", OSError(errno.ENOSPC, "No space left on device"))
     assert names_in(tmp_path) == []
 
 

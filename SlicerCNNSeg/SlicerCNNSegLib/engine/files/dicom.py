@@ -98,7 +98,7 @@ def list_series(folder: Path | str) -> list[SeriesInfo]:
             continue  # a DICOMDIR lists the files that we are looking at
         if not header.get("SeriesInstanceUID"):  # pydicom gives what it finds in half a header
             raise DicomError(
-                f"Expected a SeriesInstanceUID in {file}, found none; the file is damaged: export it again or remove it."
+                f"Expected a SeriesInstanceUID in {file}, found none; the file is damaged: export it again."
             )
         key = str(header.SeriesInstanceUID), str(header.get("Modality") or "")
         found.setdefault(key, []).append((file, header))
@@ -107,7 +107,7 @@ def list_series(folder: Path | str) -> list[SeriesInfo]:
             f"Expected DICOM files in {folder}, found none among its {looked_at} files; "
             "choose the folder that holds the series."
         )
-    ordered = sorted(found.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
+    ordered = sorted(found.items(), key=lambda item: (_series_number(item[1][0][1]), item[0]))
     return [
         SeriesInfo(
             uid=uid,
@@ -273,6 +273,6 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def _number(header: Dataset) -> int:
-    """SeriesNumber, or 0 without one."""
-    return int(header.get("SeriesNumber") or 0)
+def _series_number(header: Dataset) -> str:
+    """SeriesNumber as text that sorts like a number."""
+    return str(header.get("SeriesNumber") or "").zfill(12)

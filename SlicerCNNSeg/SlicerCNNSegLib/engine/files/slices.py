@@ -73,7 +73,7 @@ def slices_of(dataset: Dataset, file: Path) -> Iterator[Slice]:
     DicomError
         A multi-frame file that does not say where its frames lie, or an attribute with a wrong value.
     """
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = int(_number([dataset], "NumberOfFrames", file, default=1))
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     if frames == 1 and not groups:
         yield _slice(file, None, dataset, [dataset])
@@ -91,39 +91,52 @@ def slices_of(dataset: Dataset, file: Path) -> Iterator[Slice]:
 
 def _slice(file: Path, frame: int | None, dataset: Dataset, parts: Sequence[Dataset]) -> Slice:
     """A slice whose attributes are the first found in ``parts``."""
-
-    def numbers(keyword: str, count: int) -> np.ndarray | None:
-        found = next((part[keyword].value for part in parts if part.get(keyword) not in (None, "")), None)
-        if found is None:
-            return None
-        values = np.atleast_1d(np.asarray(found, dtype=np.float64))
-        if values.shape != (count,) or not np.isfinite(values).all():
-            raise DicomError(f"Expected {count} numbers in {keyword} of {file}, got {found}; export the file again.")
-        return values
-
-    def number(keyword: str, default: float) -> float:
-        found = numbers(keyword, 1)
-        return default if found is None else float(found[0])
-
-    spacing = numbers("PixelSpacing", 2)
+    spacing = _numbers(parts, "PixelSpacing", 2, file)
     if spacing is None:
-        spacing = numbers("ImagerPixelSpacing", 2)
+        spacing = _numbers(parts, "ImagerPixelSpacing", 2, file)
     if spacing is None:
         spacing = np.ones(2)
     if (spacing <= 0).any():
         raise DicomError(f"Expected a positive PixelSpacing in {file}, got {spacing.tolist()}; export the file again.")
-    thickness = abs(number("SpacingBetweenSlices", 0.0)) or number("SliceThickness", 0.0)
-    cosines = numbers("ImageOrientationPatient", 6)
+    size = [int(_number([dataset], keyword, file, default=0)) for keyword in ("Columns", "Rows")]
+    if min(size) < 1:
+        raise DicomError(f"Expected Columns and Rows of at least 1 in {file}, got {size}; export the file again.")
+    distance = abs(_number(parts, "SpacingBetweenSlices", file, default=0))
+    thickness = distance or _number(parts, "SliceThickness", file, default=0)
+    cosines = _numbers(parts, "ImageOrientationPatient", 6, file)
     return Slice(
         file=file,
         frame=frame,
-        position=numbers("ImagePositionPatient", 3),
+        position=_numbers(parts, "ImagePositionPatient", 3, file),
         axes=None if cosines is None else _unit_axes(cosines.reshape(2, 3), file),
         pixel_mm=spacing[::-1],  # DICOM gives the distance between rows, down a column, first
-        size=(int(dataset.Columns), int(dataset.Rows)),
+        size=(size[0], size[1]),
         thickness_mm=thickness if thickness > 0 else 1.0,
-        rescale=(number("RescaleSlope", 1.0), number("RescaleIntercept", 0.0)),
+        rescale=(
+            _number(parts, "RescaleSlope", file, default=1),
+            _number(parts, "RescaleIntercept", file, default=0),
+        ),
     )
+
+
+def _numbers(parts: Sequence[Dataset], keyword: str, count: int, file: Path) -> np.ndarray | None:
+    """The attribute's ``count`` numbers from the first part that has it; None when none has."""
+    found = next((part[keyword].value for part in parts if part.get(keyword) not in (None, "")), None)
+    if found is None:
+        return None
+    try:
+        values = np.atleast_1d(np.asarray(found, dtype=np.float64))
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if values.shape != (count,) or not np.isfinite(values).all():
+        raise DicomError(f"Expected {count} number(s) in {keyword} of {file}, got {found}; export the file again.")
+    return values
+
+
+def _number(parts: Sequence[Dataset], keyword: str, file: Path, default: float) -> float:
+    """The attribute's one number from the first part that has it, or ``default``."""
+    found = _numbers(parts, keyword, 1, file)
+    return default if found is None else float(found[0])
 
 
 def _unit_axes(cosines: np.ndarray, file: Path) -> np.ndarray:
