@@ -78,7 +78,9 @@ def a_fake_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[
 
     def make(behaviour: str) -> Path:
         notes = tmp_path / "notes.json"
-        monkeypatch.setattr("SlicerCNNSegLib.widgets.messages.BATCH_SCRIPT", Path(__file__).with_name("fake_command.py"))
+        monkeypatch.setattr(
+            "SlicerCNNSegLib.widgets.messages.BATCH_SCRIPT", Path(__file__).with_name("fake_command.py")
+        )
         monkeypatch.setenv("FAKE_BEHAVIOUR", behaviour)
         monkeypatch.setenv("FAKE_NOTES", str(notes))
         return notes

@@ -24,7 +24,13 @@ def test_elsewhere_it_is_this_python(monkeypatch):
 
 
 def test_no_outside_python_leaks_in():
-    outside = {"PATH": "/bin", "PYTHONPATH": "/other", "PYTHONHOME": "/other", "VIRTUAL_ENV": "/env", "CNNSEG_MODELS": "m"}
+    outside = {
+        "PATH": "/bin",
+        "PYTHONPATH": "/other",
+        "PYTHONHOME": "/other",
+        "VIRTUAL_ENV": "/env",
+        "CNNSEG_MODELS": "m",
+    }
     assert processes.child_environment(outside) == {
         "PATH": "/bin",
         "CNNSEG_MODELS": "m",

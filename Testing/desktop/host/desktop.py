@@ -19,7 +19,13 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from . import qt_module, slicer_module
 
 ROOT = Path(__file__).resolve().parents[3]
-PANEL_CODE = ("SlicerCNNSeg", "SlicerCNNSegTrain", "SlicerCNNSegLib.widgets", "SlicerCNNSegTrainLib.widgets", "slicer.util")
+PANEL_CODE = (
+    "SlicerCNNSeg",
+    "SlicerCNNSegTrain",
+    "SlicerCNNSegLib.widgets",
+    "SlicerCNNSegTrainLib.widgets",
+    "slicer.util",
+)
 """Modules that see Qt as PythonQt shows it."""
 TRUE_PROPERTIES, PLAIN = 0x02, 0x00
 PANEL_WIDTH_PX = 420
@@ -103,7 +109,7 @@ class Desktop:
         """Handle what has happened so far."""
         self.application.processEvents()
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 180.0) -> None:
         """Run the event loop until the condition holds; it must within the time."""
         end = time.monotonic() + timeout_s
         while not condition():

@@ -82,7 +82,9 @@ class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
         button.rect = QtCore.QRect(8, 7, 8, 8)
         style = QtWidgets.QStyle.PrimitiveElement
         painter.drawPrimitive(style.PE_IndicatorArrowRight if self._collapsed else style.PE_IndicatorArrowDown, button)
-        painter.drawText(QtCore.QRect(24, 0, self.width(), self.HEADER_PX), QtCore.Qt.AlignmentFlag.AlignVCenter, self._text)
+        painter.drawText(
+            QtCore.QRect(24, 0, self.width(), self.HEADER_PX), QtCore.Qt.AlignmentFlag.AlignVCenter, self._text
+        )
 
 
 class qMRMLNodeComboBox(QtWidgets.QWidget):  # noqa: N801
@@ -228,15 +230,16 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
         self._edit.editTextChanged.connect(self.currentPathChanged)
         self._values = {"filters": 0, "settingKey": "", "showHistoryButton": True}
 
-    currentPath = Property(
-        str, lambda self: self._edit.currentText(), lambda self, path: self._edit.setEditText(path)
+    currentPath = Property(str, lambda self: self._edit.currentText(), lambda self, path: self._edit.setEditText(path))
+    filters = Property(
+        int, lambda self: self._values["filters"], lambda self, value: self._values.update(filters=value)
     )
-    filters = Property(int, lambda self: self._values["filters"], lambda self, value: self._values.update(filters=value))
     settingKey = Property(
         str, lambda self: self._values["settingKey"], lambda self, value: self._values.update(settingKey=value)
     )
 
 
 CLASSES = {
-    made.__name__: made for made in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView, ctkPathLineEdit)
+    made.__name__: made
+    for made in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView, ctkPathLineEdit)
 }

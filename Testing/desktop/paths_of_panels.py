@@ -1,0 +1,10 @@
+"""The files that the panels are made of."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ("SlicerCNNSeg", "SlicerCNNSegTrain")
+
+MODULE_FILES = [path for name in MODULES if (path := ROOT / name / f"{name}.py").is_file()]
+FORMS = sorted(path for name in MODULES for path in ROOT.glob(f"{name}/Resources/UI/*.ui"))
+PANEL_CODE = MODULE_FILES + sorted(path for name in MODULES for path in ROOT.glob(f"{name}/{name}Lib/widgets/*.py"))
