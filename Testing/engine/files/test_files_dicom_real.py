@@ -74,7 +74,9 @@ def test_a_tilted_series_with_a_missing_slice_agrees_with_the_ground_truth(dicom
     index = np.mgrid[100:400:3, 100:400:3, 1:4].reshape(3, -1).T
     points = truth.geometry.ras_from_ijk(index)
     expected = sample(truth, points)
-    agreement = {shift: np.corrcoef(sample(volume, points + [0, shift, 0]), expected)[0, 1] for shift in (-0.5, 0, 0.5)}
+    agreement = {
+        shift: np.corrcoef(sample(volume, points + np.array([0, shift, 0])), expected)[0, 1] for shift in (-0.5, 0, 0.5)
+    }
     assert agreement[0] > 0.93
     assert max(agreement[-0.5], agreement[0.5]) < 0.7
 
@@ -143,7 +145,9 @@ def test_a_tilted_head_ct_with_uneven_slices_is_resampled_in_place(dicom_folder)
     assert np.isfinite(found).all()
     assert np.median(np.abs(found - values)) < 2  # HU
     agreement = {
-        shift: np.corrcoef(np.nan_to_num(sample(volume, points + [0, 0, shift]), nan=values.min()), values)[0, 1]
+        shift: np.corrcoef(np.nan_to_num(sample(volume, points + np.array([0, 0, shift])), nan=values.min()), values)[
+            0, 1
+        ]
         for shift in (-1.0, 0, 1.0)
     }
     assert agreement[0] > 0.998

@@ -92,6 +92,19 @@ def test_complex_numbers_are_refused(tmp_path):
         read_volume(tmp_path / "x.nii")
 
 
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
+def test_voxels_that_are_no_numbers_stay_so(tmp_path, name, dtype):
+    array = noise(7, 6, 5).astype(dtype)
+    array[1, 2, 3], array[6, 5, 4], array[0, 0, 0] = np.nan, np.inf, -np.inf
+    image = nibabel.Nifti1Image(array, AFFINE, nibabel.Nifti1Header(endianness=dtype[0]))
+    image.set_data_dtype(dtype)
+    image.to_filename(tmp_path / name)
+    assert np.isfinite(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name)))).all()  # what ITK makes of it
+    found = read_volume(tmp_path / name).array[0].transpose(2, 1, 0)
+    np.testing.assert_array_equal(found, np.where(np.isfinite(array), array, np.nan))
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
 def test_a_truncated_nii_gz_is_an_error_never_zeros(tmp_path, keep):
     path = write_nifti(tmp_path / "x.nii.gz", noise(40, 50, 20), AFFINE)
