@@ -348,9 +348,9 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
     def test_Models(self):
         """Every embedded model can be read."""
         entries = list_models()
-        self.assertIn(DEFAULT_MODEL, [entry.id for entry in entries])
+        assert DEFAULT_MODEL in [entry.id for entry in entries]
         for entry in entries:
-            self.assertIsInstance(entry.package, ModelPackage, entry.problem)
+            assert isinstance(entry.package, ModelPackage), entry.problem
 
     def test_RequestOfParameterNode(self):
         """What is chosen in the panel is what is run."""
@@ -358,14 +358,14 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
         parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "volume")
         parameterNode.mirror = True
         request = requestOf(parameterNode)
-        self.assertEqual(request.volume_node.GetName(), "volume")
-        self.assertEqual(request.settings, SegmentationSettings(mirror=True))
+        assert request.volume_node.GetName() == "volume"
+        assert request.settings == SegmentationSettings(mirror=True)
 
     def test_UnusableInputIsRefused(self):
         """A volume without voxels is an error in words, and nothing is started."""
         logic = SlicerCNNSegLogic()
         parameterNode = logic.getParameterNode()
         parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-        with self.assertRaisesRegex(CNNSegError, "empty"):
+        with self.assertRaisesRegex(CNNSegError, "empty"):  # noqa: PT027 - Slicer has no pytest
             logic.start(parameterNode, lambda fraction, stage: None, lambda end: None)
-        self.assertFalse(logic.running)
+        assert not logic.running

@@ -10,10 +10,9 @@ import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
-
 from desktop.paths_of_panels import FORMS, MODULE_FILES, PANEL_CODE
 
 API = json.loads(Path(__file__).with_name("qt_api.json").read_text(encoding="utf-8"))
@@ -49,13 +48,13 @@ def is_qt_property(widgets, class_name: str, member: str) -> bool:
 
 def form_widgets(form: Path) -> dict[str, str]:
     """Names and classes of a form's widgets."""
-    return {w.get("name"): w.get("class") for w in ElementTree.parse(form).iter("widget")}
+    return {w.get("name"): w.get("class") for w in ET.parse(form).iter("widget")}
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
 def test_every_property_in_a_form_exists(form, widgets):
     wrong = []
-    for widget in ElementTree.parse(form).iter("widget"):
+    for widget in ET.parse(form).iter("widget"):
         kind = widget.get("class")
         own = {
             name for described in api_classes(kind) for name, writable in described["properties"].items() if writable
@@ -69,7 +68,7 @@ def test_every_property_in_a_form_exists(form, widgets):
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
 def test_every_node_widget_gets_the_scene(form):
-    tree = ElementTree.parse(form)
+    tree = ET.parse(form)
     connected = {connection.findtext("receiver") for connection in tree.iter("connection")}
     need = {name for name, kind in form_widgets(form).items() if kind.startswith("qMRML") and kind != "qMRMLWidget"}
     assert connected == need
@@ -82,7 +81,7 @@ def test_every_node_widget_gets_the_scene(form):
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
 def test_every_class_of_a_form_is_declared(form):
-    tree = ElementTree.parse(form)
+    tree = ET.parse(form)
     declared = {custom.findtext("class") for custom in tree.iter("customwidget")}
     assert declared == {kind for kind in form_widgets(form).values() if not kind.startswith("Q")}
 
@@ -147,7 +146,7 @@ def test_stand_ins_have_nothing_that_the_real_class_lacks(widgets):
     for name, made in CLASSES.items():
         known = shown(name, ("properties", "signals", "slots", "invokables"))
         for member in vars(made):
-            public = member[0] not in "_" and member[0].islower() and member not in ("staticMetaObject", "receivers")
+            public = member[0] != "_" and member[0].islower() and member not in ("staticMetaObject", "receivers")
             if public and member not in known and not hasattr(getattr(widgets, qt_base(name)), member):
                 wrong.append(f"{name}.{member}")
     assert wrong == []

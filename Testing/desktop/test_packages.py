@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from SlicerCNNSegLib.engine.errors import PackagesError
 from SlicerCNNSegLib.widgets import packages
-from SlicerCNNSegLib.widgets.packages import PackagesMissing, ensure_packages
+from SlicerCNNSegLib.widgets.packages import ensure_packages
 
 REQUIREMENTS = Path(packages.__file__).parents[2] / "Resources" / "SlicerCNNSeg-requirements.txt"
 
@@ -55,13 +56,13 @@ def test_torch_is_not_asked_for_when_it_is_there(monkeypatch):
 
 def test_no_pytorch_extension(monkeypatch):
     Modules(monkeypatch, torch_installed=False, packaging=a_packaging())
-    with pytest.raises(PackagesMissing, match="install the PyTorch extension and restart Slicer"):
+    with pytest.raises(PackagesError, match="install the PyTorch extension and restart Slicer"):
         ensure_packages(REQUIREMENTS, "CNNSeg")
 
 
 def test_pytorch_declined(monkeypatch):
     Modules(monkeypatch, torch_installed=False, PyTorchUtils=a_torch_extension(lambda **_: None))
-    with pytest.raises(PackagesMissing, match="its installation was declined"):
+    with pytest.raises(PackagesError, match="its installation was declined"):
         ensure_packages(REQUIREMENTS, "CNNSeg")
 
 
@@ -70,13 +71,13 @@ def test_pytorch_fails(monkeypatch):
         raise OSError("disk full")
 
     Modules(monkeypatch, torch_installed=False, PyTorchUtils=a_torch_extension(fail))
-    with pytest.raises(PackagesMissing, match="PyTorch could not be installed: disk full"):
+    with pytest.raises(PackagesError, match="PyTorch could not be installed: disk full"):
         ensure_packages(REQUIREMENTS, "CNNSeg")
 
 
 def test_a_slicer_that_is_too_old(monkeypatch):
     Modules(monkeypatch)
-    with pytest.raises(PackagesMissing, match=r"CNNSeg needs Slicer 5\.12"):
+    with pytest.raises(PackagesError, match=r"CNNSeg needs Slicer 5\.12"):
         ensure_packages(REQUIREMENTS, "CNNSeg")
 
 
@@ -85,7 +86,7 @@ def test_pip_fails(monkeypatch):
         raise RuntimeError("pip says no")
 
     Modules(monkeypatch, packaging=a_packaging(fail))
-    with pytest.raises(PackagesMissing, match="packages of CNNSeg were not installed: pip says no"):
+    with pytest.raises(PackagesError, match="packages of CNNSeg were not installed: pip says no"):
         ensure_packages(REQUIREMENTS, "CNNSeg")
 
 

@@ -10,7 +10,12 @@ import psutil
 
 from SlicerCNNSegLib.widgets import processes
 
-PARENT = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]); print(p.pid, flush=True); p.wait()"
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+child.wait()
+"""
 
 
 def test_inside_slicer_it_is_slicers_python(monkeypatch):
@@ -41,7 +46,7 @@ def test_no_outside_python_leaks_in():
 
 
 def test_a_process_ends_with_all_that_it_started():
-    command = [sys.executable, "-c", PARENT.format(child="import time; time.sleep(600)")]
+    command = [sys.executable, "-c", PARENT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
         processes.end_process_tree(parent.pid)

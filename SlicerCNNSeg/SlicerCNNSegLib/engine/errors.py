@@ -17,6 +17,7 @@
     ├── OutputError            a result that cannot be written
     ├── DeviceError            a device that is absent or does not work
     │   └── OutOfMemoryError   the last rung of the memory ladder failed
+    ├── PackagesError          Python packages are missing and were not installed
     └── Cancelled              the user asked to stop
 
 A message is one line: what was expected, what came (the value), what to do next.
@@ -81,6 +82,10 @@ class DeviceError(CNNSegError):
 
 class OutOfMemoryError(DeviceError):
     """Memory ran out on the last rung of the memory ladder."""
+
+
+class PackagesError(CNNSegError):
+    """Python packages that a run needs are missing, and were not installed now."""
 
 
 class Cancelled(CNNSegError):

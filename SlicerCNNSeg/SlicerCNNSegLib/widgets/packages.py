@@ -6,14 +6,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..engine.errors import CNNSegError
+from ..engine.errors import PackagesError
 
 TORCH_REQUIREMENT = ">=2.10"
 """Older ones can run code from a weights file (CVE-2026-24747)."""
-
-
-class PackagesMissing(CNNSegError):
-    """What a run needs is not installed, and was not installed now."""
 
 
 def ensure_packages(requirements: Path, requester: str) -> None:
@@ -30,7 +26,7 @@ def ensure_packages(requirements: Path, requester: str) -> None:
 
     Raises
     ------
-    PackagesMissing
+    PackagesError
         The user declined, the PyTorch extension is not there, or an installation failed.
     """
     if find_spec("torch") is None:
@@ -38,23 +34,23 @@ def ensure_packages(requirements: Path, requester: str) -> None:
     try:
         packaging = import_module("slicer.packaging")
     except ImportError as error:
-        raise PackagesMissing("This Slicer cannot install Python packages; CNNSeg needs Slicer 5.12.") from error
+        raise PackagesError("This Slicer cannot install Python packages; CNNSeg needs Slicer 5.12.") from error
     try:
         packaging.pip_ensure(packaging.load_requirements(str(requirements)), requester=requester)
     except Exception as error:  # RuntimeError when declined, CalledProcessError when pip failed
-        raise PackagesMissing(f"The Python packages of {requester} were not installed: {error}") from error
+        raise PackagesError(f"The Python packages of {requester} were not installed: {error}") from error
 
 
 def _install_torch() -> None:
     try:
         torch_utils = import_module("PyTorchUtils")
     except ImportError as error:
-        raise PackagesMissing("PyTorch is missing; install the PyTorch extension and restart Slicer.") from error
+        raise PackagesError("PyTorch is missing; install the PyTorch extension and restart Slicer.") from error
     try:
         torch = torch_utils.PyTorchUtilsLogic().installTorch(
             askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
         )
     except Exception as error:  # pip's and light-the-torch's own errors have no common base
-        raise PackagesMissing(f"PyTorch could not be installed: {error}") from error
+        raise PackagesError(f"PyTorch could not be installed: {error}") from error
     if torch is None:
-        raise PackagesMissing("PyTorch is needed to run a model, and its installation was declined.")
+        raise PackagesError("PyTorch is needed to run a model, and its installation was declined.")

@@ -1,5 +1,7 @@
-"""A desktop for the panels without Slicer: real Qt widgets (PySide6), the real scene (slicer-core), and
-stand-ins for what only Slicer's application has.
+"""A desktop for the panels without Slicer.
+
+Real Qt widgets (PySide6), the real scene (slicer-core), and stand-ins for what only Slicer's application
+has.
 
 ``start()`` puts the modules ``qt``, ``ctk`` and the missing parts of ``slicer`` into place, so that a
 module file is imported and opened as it is. The panels' code sees properties as PythonQt shows them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
@@ -40,12 +40,12 @@ class UiLoader(QtUiTools.QUiLoader):
 
     def load(self, file: QtCore.QFile) -> QtWidgets.QWidget:
         """Load a form; Qt does not know vtkMRMLScene, so ``setMRMLScene`` is handed on by the stand-in."""
-        tree = ElementTree.fromstring(bytes(file.readAll().data()))
+        tree = ET.fromstring(bytes(file.readAll().data()))
         connections = tree.find("connections")
         receivers = [connection.findtext("receiver") for connection in connections]
         connections.clear()
         buffer = QtCore.QBuffer()
-        buffer.setData(ElementTree.tostring(tree))
+        buffer.setData(ET.tostring(tree))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
         form = super().load(buffer)
         form.receivers = [form.findChild(QtWidgets.QWidget, name) for name in receivers]

@@ -1,5 +1,7 @@
 """What Slicer's application adds to ``slicer``, as far as the panels use it, on top of slicer-core."""
 
+# ruff: noqa: N802 - names are those of the classes stood for
+
 from __future__ import annotations
 
 import os

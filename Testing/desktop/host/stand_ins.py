@@ -4,6 +4,8 @@ Each has only names that the real class has (``qt_api.json``; ``test_contract.py
 same meaning. Names in camelCase are the real classes' own.
 """
 
+# ruff: noqa: N801, N802, N815 - names are those of the classes stood for
+
 from __future__ import annotations
 
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -11,7 +13,7 @@ from PySide6.QtCore import Property, Signal
 from vtk import VTK_OBJECT, calldata_type
 
 
-class qMRMLWidget(QtWidgets.QWidget):  # noqa: N801
+class qMRMLWidget(QtWidgets.QWidget):
     """The form's root: hands the scene on to the widgets that the form connects."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
@@ -28,7 +30,7 @@ class qMRMLWidget(QtWidgets.QWidget):  # noqa: N801
             receiver.setMRMLScene(scene)
 
 
-class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
+class ctkCollapsibleButton(QtWidgets.QWidget):
     """A section with a header that opens and closes it."""
 
     contentsCollapsed = Signal(bool)
@@ -87,7 +89,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
         )
 
 
-class qMRMLNodeComboBox(QtWidgets.QWidget):  # noqa: N801
+class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Lists the scene's nodes of the given classes."""
 
     currentNodeChanged = Signal(object)
@@ -180,7 +182,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):  # noqa: N801
             self.currentNodeChanged.emit(self.currentNode())
 
 
-class qMRMLTableView(QtWidgets.QTableView):  # noqa: N801
+class qMRMLTableView(QtWidgets.QTableView):
     """Shows a table node."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
@@ -213,7 +215,7 @@ class qMRMLTableView(QtWidgets.QTableView):  # noqa: N801
         self.resizeColumnsToContents()
 
 
-class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
+class ctkPathLineEdit(QtWidgets.QWidget):
     """A path with a button to choose it."""
 
     currentPathChanged = Signal(str)
