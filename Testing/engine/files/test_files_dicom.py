@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from engine.files.made_dicom import slice_dataset
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -165,6 +166,19 @@ def test_colour_slices_have_three_channels(write_series, tmp_path):
         Columns=COLUMNS,
     )
     np.testing.assert_array_equal(read_volume(file).array[:, 0], picture.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_compressed_slices_are_unpacked(tmp_path, compressor):
+    array = np.random.default_rng(3).integers(0, 4000, (ROWS, COLUMNS)).astype(np.uint16)
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.SetFileName(str(tmp_path / "x.dcm"))
+    writer.Execute(sitk.GetImageFromArray(array[None]))
+    assert pydicom.dcmread(tmp_path / "x.dcm").file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_array_equal(read_volume(tmp_path / "x.dcm").array[0, 0], array)
 
 
 def test_several_series_are_listed_and_never_mixed(write_series, tmp_path):
