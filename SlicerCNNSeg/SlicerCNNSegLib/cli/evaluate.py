@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-from ..engine.errors import SettingsError
+from .json_file import json_file
 from .status import DONE, SOME_FAILED, before_first_case
 from .terminal import TerminalProgress
 
@@ -65,7 +64,7 @@ def execute_segmentation(arguments: argparse.Namespace) -> int:
     from ..engine.evaluation import COMPARED, UNMATCHED, evaluate_folders
     from ..engine.evaluation_table import summary_table
 
-    with before_first_case(), _json_file(arguments.output) as part:
+    with before_first_case(), json_file(arguments.output) as part:
         with closing(TerminalProgress(quiet=arguments.quiet)) as progress:
             evaluation = evaluate_folders(
                 arguments.reference,
@@ -81,14 +80,3 @@ def execute_segmentation(arguments: argparse.Namespace) -> int:
     # a prediction without a reference was never to be compared
     statuses = {case["status"] for case in evaluation["cases"]}
     return DONE if statuses <= {COMPARED, UNMATCHED} else SOME_FAILED
-
-
-@contextmanager
-def _json_file(path: Path) -> Iterator[Path]:
-    """Where to write the file: tried before the work begins, in place only when all went well."""
-    from ..engine.files.atomic import replacing
-
-    if path.suffix.lower() != ".json":
-        raise SettingsError(f"Expected a file that ends in .json after -o, got {path}.")
-    with replacing(path) as part:
-        yield part
