@@ -78,7 +78,9 @@ class ModelChoice:
         else:
             text = _("There is no model; put a model folder into {folder}.").format(folder=user_models_folder())
         self._info_label.text = text
-        self._info_label.toolTip = entry.package.intended_use if entry and entry.package else ""
+        package = entry.package if entry else None
+        self._combo_box.toolTip = package.description if package else ""
+        self._info_label.toolTip = package.intended_use if package else ""
 
 
 def describe_model(package: ModelPackage) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import qt
 
 from .messages import LineBuffer
-from .processes import end_process_tree
+from .processes import end_process_tree, interrupt_process_tree
 
 CLOSE_TIMEOUT_MS = 3000
 """How long closing waits for a killed process; the kernel needs a few ms, a swapping machine longer."""
@@ -75,6 +75,12 @@ class ProcessJob:
         self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
         self.running = True
         self._process.start(program, list(arguments))
+
+    def interrupt(self) -> None:
+        """Ask the process to stop in its own time; ``on_end`` follows. Does nothing when none runs."""
+        pid = int(self._process.processId()) if self.running else 0
+        if pid:
+            interrupt_process_tree(pid)
 
     def cancel(self) -> None:
         """End the process and all that it has started; ``on_end`` follows. Does nothing when none runs."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,3 +41,21 @@ def end_process_tree(pid: int) -> None:
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.kill()
+
+
+def interrupt_process_tree(pid: int) -> None:
+    """Ask a process to stop in its own time, as Ctrl-C in a terminal does.
+
+    The launcher PythonSlicer is left alone: it ends with the Python that it has started. Windows has
+    no such wish for a process without a console; there the process is ended.
+    """
+    import psutil
+
+    if os.name == "nt":
+        end_process_tree(pid)
+        return
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for member in process.children(recursive=True) or [process]:
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(signal.SIGINT)
