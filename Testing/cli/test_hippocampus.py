@@ -42,7 +42,7 @@ def test_a_ct_is_refused_and_forced(cnnseg, data_folder, out):
     outcome.refused(1, f"The model {DEFAULT_MODEL} expects MR, but")
     assert "--force" in outcome.err
     assert files_in(out) == []
-    small = ["--roi", "30,60,30,60,30,60"]
+    small = ["--roi", "40,52,40,56,40,52"]
     outcome = cnnseg("segment", image, "-o", out, "--model", DEFAULT_MODEL, "--force", *small)
     assert outcome.status == 0
     assert outcome.err.startswith("cnnseg: warning: example_ct: Forced: the model expects MR, but")

@@ -101,7 +101,7 @@ def test_wrong_arguments_too(cnnseg):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_a_process_that_is_terminated_leaves_finished_cases_and_nothing_half_written(images, out, models):
     write_tiny_model(models / "unet", network=RANDOM_UNET)
-    large = [write_image(images[0].with_name(f"large{n}.nii.gz"), np.tile(blob_array(n), (9, 9, 9))) for n in (1, 2)]
+    large = [write_image(images[0].with_name(f"large{n}.nii.gz"), np.tile(blob_array(n), (5, 5, 5))) for n in (1, 2)]
     line = [sys.executable, "-m", "SlicerCNNSegLib.cli", "segment", images[0], *large, "-o", out, "--model", "unet"]
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "CNNSEG_MODELS": str(models), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*line, "--json"], env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -11,9 +11,9 @@ JOB_FORMAT = "{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
 class Bar:
-    """A bar over ``total`` cases, or over one job (None), with the time left; nothing is drawn when stderr is no terminal.
+    """A bar with the time left, over ``total`` cases, or over one job (None).
 
-    Slicer's Python may lack tqdm: then there is no bar either. ``shown`` says whether there is one.
+    Nothing is drawn when stderr is no terminal, nor without tqdm, which Slicer's Python may lack.
     """
 
     def __init__(self, total: int | None, *, wanted: bool = True) -> None:
@@ -30,7 +30,7 @@ class Bar:
         return self._bar is not None
 
     def move(self, done: float, text: str) -> None:
-        """Show that so many cases (or that share of the job) are done, and ``text`` beside; drawn at most ten times a second."""
+        """Show that so many cases, or that share of the job, are done; drawn at most ten times a second."""
         if self._bar is not None:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(done - self._bar.n)

@@ -25,9 +25,9 @@ IMAGE = Path("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.
 """In the folder of nilearn."""
 
 NOTICE = """\
-Image: MNI ICBM152 2009a T1 template, the average of 152 heads (not one person's),
-as it comes with nilearn. Copyright (C) 1993-2004 Louis Collins, McConnell Brain
-Imaging Centre, Montreal Neurological Institute, McGill University.
+Image: MNI ICBM152 2009a T1 template (symmetric), as it comes with nilearn. It is an average
+of 152 heads, not one person's, and both its sides are alike. Copyright (C) 1993-2004 Louis
+Collins, McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University.
 """
 
 REGIONS = (
