@@ -60,6 +60,7 @@ def write_tiny_model(
     postprocess: dict[str, object] | None = None,
     members: int = 1,
     label: str = "Blob",
+    extent_mm: dict[str, list[float]] | None = None,
 ) -> Path:
     """Write a bundle folder for one structure; its id is the folder's name.
 
@@ -94,6 +95,7 @@ def write_tiny_model(
             "title": "Test model",
             "task": "segmentation",
             "licence": "Apache-2.0",
+            "extent_mm": extent_mm,
             "channels": [{"name": name, "modality": modality} for name, modality in channels],
             "labels": [
                 {"value": 1, "name": label, "color": [1.0, 0.5, 0.0], "type": ["SCT", "4147007", "Mass"]},

@@ -5,9 +5,9 @@ import pytest
 from tiny_model import write_tiny_model
 
 from SlicerCNNSegLib.engine.errors import ChannelError, GeometryError, InputError, ModalityError
-from SlicerCNNSegLib.engine.inputs import check_modality, check_voxels, guess_modality, match_channels
+from SlicerCNNSegLib.engine.inputs import check_extent, check_modality, check_voxels, guess_modality, match_channels
 from SlicerCNNSegLib.engine.package import ModelPackage
-from SlicerCNNSegLib.engine.volume import Volume
+from SlicerCNNSegLib.engine.volume import Geometry, Volume
 
 
 @pytest.fixture
@@ -70,6 +70,28 @@ def test_another_modality_is_refused_unless_forced(one_channel):
         "Forced: the model expects MR, but the image is tagged CT."
     ]
     assert check_modality(one_channel, [constant(1, modality="MR"), constant(1)], force=False) == []
+
+
+def test_an_image_far_from_the_training_images_size_is_warned_of(tmp_path):
+    extent = {"low": [30.0, 40.0, 20.0], "high": [40.0, 50.0, 30.0]}
+    package = ModelPackage.read(write_tiny_model(tmp_path / "sized", extent_mm=extent))
+
+    def grid(*size_ijk):
+        return Geometry(size_ijk[::-1], np.diag([-1.0, 1.0, 2.0, 1.0]))
+
+    assert check_extent(package, grid(35, 45, 12)) == []
+    assert check_extent(package, grid(48, 60, 18)) == []
+    (large,) = check_extent(package, grid(180, 220, 90))
+    assert large == (
+        "The model sized was trained on images of 30-40 x 40-50 x 20-30 mm (R-L x A-P x S-I), but ran on "
+        "180 x 220 x 180 mm: the result is not to be relied on; restrict the run to a region of interest of that size."
+    )
+    (small,) = check_extent(package, grid(35, 45, 5))
+    assert small.endswith("choose a larger region.")
+
+
+def test_without_a_measured_extent_nothing_is_said(one_channel):
+    assert check_extent(one_channel, Geometry((500, 500, 500), np.eye(4))) == []
 
 
 def test_voxels_that_no_network_can_use_are_refused(one_channel):

@@ -269,3 +269,8 @@ def test_a_volume_guards_its_matrix_and_identifiers():
     assert volume.identifiers["SeriesInstanceUID"] == "1.2"
     with pytest.raises(ValueError, match="read-only"):
         volume.ijk_to_ras[0, 0] = 2
+
+
+def test_the_extent_is_that_of_the_box_around_all_voxels():
+    geometry = Geometry((4, 5, 6), np.array([[0, 0, 2.0, 7], [-1.0, 0, 0, 8], [0, 3.0, 0, 9], [0, 0, 0, 1]]))
+    np.testing.assert_allclose(geometry.extent_ras_mm, [8.0, 6.0, 15.0])

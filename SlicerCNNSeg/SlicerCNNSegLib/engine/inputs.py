@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import ChannelError, GeometryError, InputError, ModalityError
 from .package import ModelPackage
-from .volume import Volume
+from .volume import Geometry, Volume
 
 AIR_HU = -500.0
 """Below this only CT has values: MR is not negative, air in CT is -1000 HU, fat -100 HU."""
@@ -17,6 +17,9 @@ AIR_SHARE = 0.005
 """Share of voxels below ``AIR_HU`` from which on an image without a modality tag is taken for CT."""
 
 PROBED_VOXELS = 200_000
+
+EXTENT_TOLERANCE = 1.25
+"""Factor by which an image may be larger or smaller than all training images before a warning is given."""
 
 
 def match_channels(package: ModelPackage, volumes: Sequence[Volume]) -> Volume:
@@ -99,6 +102,30 @@ def check_modality(package: ModelPackage, volumes: Sequence[Volume], *, force: b
             )
         warnings.append(f"Forced: the model expects {'+'.join(sorted(expected))}, but {what}.")
     return warnings
+
+
+def check_extent(package: ModelPackage, geometry: Geometry) -> list[str]:
+    """Compare the size of what is run on with the sizes that the model was trained on.
+
+    Returns
+    -------
+    list of str
+        A warning when it is far from them, with what to do about it.
+    """
+    if package.extent_mm is None:
+        return []
+    low, high = (np.array(end) for end in package.extent_mm)
+    extent = geometry.extent_ras_mm
+    too_large = bool((extent > EXTENT_TOLERANCE * high).any())
+    if not too_large and not (extent < low / EXTENT_TOLERANCE).any():
+        return []
+    came = " x ".join(f"{mm:.0f}" for mm in extent)
+    trained = " x ".join(f"{a:.0f}-{b:.0f}" for a, b in zip(low, high, strict=True))
+    advice = "restrict the run to a region of interest of that size" if too_large else "choose a larger region"
+    return [
+        f"The model {package.id} was trained on images of {trained} mm (R-L x A-P x S-I), but ran on {came} mm: "
+        f"the result is not to be relied on; {advice}."
+    ]
 
 
 def check_voxels(package: ModelPackage, volume: Volume, dimensions: int) -> None:

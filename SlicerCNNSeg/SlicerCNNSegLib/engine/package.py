@@ -53,6 +53,9 @@ class ModelPackage:
         As written by the trainer, for people.
     inference:
         ``configs/inference.json`` as plain data.
+    extent_mm:
+        Smallest and largest extent along R, A, S of the images that the model was trained on, or
+        None when nobody measured it.
     """
 
     folder: Path
@@ -68,6 +71,7 @@ class ModelPackage:
     intended_use: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
+    extent_mm: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def modality(self) -> str:
@@ -116,8 +120,7 @@ class ModelPackage:
                 description=str(metadata["description"]),
                 task=str(own["task"]),
                 channels=tuple(
-                    Channel(str(c["name"]), str(c["modality"]), str(c.get("description", "")))
-                    for c in own["channels"]
+                    Channel(str(c["name"]), str(c["modality"]), str(c.get("description", ""))) for c in own["channels"]
                 ),
                 labels=tuple(Label.from_json(label) for label in own["labels"]),
                 licence=str(own["licence"]),
@@ -125,6 +128,7 @@ class ModelPackage:
                 intended_use=str(metadata["intended_use"]),
                 metrics=metadata.get("eval_metrics", {}),
                 inference=inference,
+                extent_mm=_read_extent(own.get("extent_mm")),
             )
         except KeyError as error:
             raise ModelError(
@@ -149,3 +153,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ModelError(f"{path} must hold a JSON object, got {type(data).__name__}.")
     return data
+
+
+def _read_extent(data: Mapping[str, Any] | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if data is None:
+        return None
+    low, high = (tuple(float(mm) for mm in data[end]) for end in ("low", "high"))
+    if len(low) != 3 or len(high) != 3:
+        raise ValueError("extent_mm needs low and high with three numbers each")
+    return low, high

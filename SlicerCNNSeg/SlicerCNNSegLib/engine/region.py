@@ -47,7 +47,7 @@ class Region:
 
     def __str__(self) -> str:
         prefix = f"{self.name}=" if self.name else ""
-        return f"{prefix}{self.kind}:" + ",".join(f"{b:g}" for b in self.bounds)
+        return f"{prefix}{self.kind}:" + ",".join(f"{b:.10g}" for b in self.bounds)
 
     @classmethod
     def parse(cls, kind: str, text: str) -> Region:

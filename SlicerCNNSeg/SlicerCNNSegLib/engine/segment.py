@@ -16,7 +16,7 @@ import torch
 from .catalogue import find_model
 from .device import AUTOCAST, choose_device, choose_precision
 from .errors import ModelError, SettingsError
-from .inputs import check_modality, check_voxels, match_channels
+from .inputs import check_extent, check_modality, check_voxels, match_channels
 from .labels import Label
 from .ladder import Rung, climb_down
 from .package import ModelPackage
@@ -85,6 +85,7 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         image = match_channels(package, volumes)
         parts = divide(image, package, settings)
         for part in parts:
+            warnings += check_extent(package, image.geometry.cropped(part.start_ijk, part.stop_ijk))
             check_voxels(package, image.cropped(part.start_ijk, part.stop_ijk), 2 if plan.inferer.slices else 3)
     with stopwatch.stage("device"):
         advance(progress, 0.02, "Testing the device")

@@ -93,6 +93,11 @@ class Geometry:
         return float(abs(np.linalg.det(self.ijk_to_ras[:3, :3])))
 
     @cached_property
+    def extent_ras_mm(self) -> np.ndarray:
+        """Size of the box that holds all voxels, along R, A, S in mm, shape (3,)."""
+        return np.abs(self.ijk_to_ras[:3, :3]) @ np.asarray(self.size_ijk, dtype=np.float64)
+
+    @cached_property
     def is_sheared(self) -> bool:
         """Whether the axes are not orthogonal (as a gantry tilt leaves them)."""
         cosines = self.directions.T @ self.directions - np.eye(3)
@@ -268,7 +273,9 @@ class Volume:
 
         dimension = image.GetDimension()
         if dimension not in (2, 3):
-            raise GeometryError(f"Expected a 2-D or 3-D image, got {dimension} dimensions; split it into volumes first.")
+            raise GeometryError(
+                f"Expected a 2-D or 3-D image, got {dimension} dimensions; split it into volumes first."
+            )
         array = sitk.GetArrayFromImage(image)
         array = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else array[None]
         if dimension == 2:

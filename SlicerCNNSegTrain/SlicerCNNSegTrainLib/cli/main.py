@@ -110,7 +110,7 @@ def _export_run(folder: RunFolder, bundle: Path) -> None:
     from ..engine.export import export_bundle
     from .progress import BarProgress
 
-    cases = folder.held_out_cases()
+    cases = folder.cases("held_out")
     recipe = export_bundle(folder, bundle)
     numbers = []
     for mirror in (False, True):

@@ -18,6 +18,7 @@ from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from .checkpoint import load_checkpoint
+from .fingerprint import measure_extent
 from .recipe import Recipe
 from .run_folder import RunFolder
 
@@ -43,7 +44,7 @@ def export_bundle(run: RunFolder, bundle: Path) -> Recipe:
     network.load_state_dict(state["average"])
     save_weights(network, bundle / WEIGHTS)
     write_json(bundle / "configs" / "inference.json", inference_config(recipe))
-    write_json(bundle / "configs" / "metadata.json", metadata_config(recipe))
+    write_json(bundle / "configs" / "metadata.json", metadata_config(recipe, measure_extent(run.cases("training"))))
     return recipe
 
 
@@ -53,7 +54,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
-def metadata_config(recipe: Recipe) -> dict[str, Any]:
+def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, Any]:
     """``configs/metadata.json``: MONAI's keys, and ``cnnseg`` for what MONAI has no key for."""
     model = recipe.model
     names = {str(label["value"]): label["name"] for label in model["labels"]}
@@ -105,7 +106,10 @@ def metadata_config(recipe: Recipe) -> dict[str, Any]:
                 }
             },
         },
-        "cnnseg": {key: model[key] for key in ("id", "title", "task", "channels", "labels", "licence")},
+        "cnnseg": {
+            **{key: model[key] for key in ("id", "title", "task", "channels", "labels", "licence")},
+            "extent_mm": extent_mm,
+        },
     }
 
 

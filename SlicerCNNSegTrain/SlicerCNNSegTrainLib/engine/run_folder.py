@@ -69,8 +69,8 @@ class RunFolder:
         with replacing(self.split) as temporary:
             temporary.write_text(json.dumps(split, indent=2) + "\n", encoding="utf-8")
 
-    def held_out_cases(self) -> list[TrainingCase]:
-        """The held-out cases of the run.
+    def cases(self, part: str) -> list[TrainingCase]:
+        """The run's cases of a part, ``training`` or ``held_out``.
 
         Raises
         ------
@@ -82,10 +82,10 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise FileReadError(f"{self.path} is no training run: it has no readable {self.split.name}.") from error
         cases = {case.id: case for case in read_msd_folder(Path(split["data"]))}
-        gone = [case_id for case_id in split["held_out"] if case_id not in cases]
+        gone = [case_id for case_id in split[part] if case_id not in cases]
         if gone:
-            raise FileReadError(f"{len(gone)} held-out cases are no longer in {split['data']} (first: {gone[0]}).")
-        return [cases[case_id] for case_id in split["held_out"]]
+            raise FileReadError(f"{len(gone)} cases of the run are no longer in {split['data']} (first: {gone[0]}).")
+        return [cases[case_id] for case_id in split[part]]
 
 
 def divide_data(data: Path, recipe: Recipe) -> tuple[list[TrainingCase], list[TrainingCase]]:
