@@ -122,10 +122,11 @@ def check_extent(package: ModelPackage, geometry: Geometry) -> list[str]:
     came = " x ".join(f"{mm:.0f}" for mm in extent)
     trained = " x ".join(f"{a:.0f}-{b:.0f}" for a, b in zip(low, high, strict=True))
     advice = "restrict the run to a region of interest of that size" if too_large else "choose a larger region"
-    return [
+    warning = (
         f"The model {package.id} was trained on images of {trained} mm (R-L x A-P x S-I), but ran on {came} mm: "
         f"the result is not to be relied on; {advice}."
-    ]
+    )
+    return [warning]
 
 
 def check_voxels(package: ModelPackage, volume: Volume, dimensions: int) -> None:

@@ -96,14 +96,11 @@ class SegmentationResult:
                 f"Expected a labelmap of shape (k, j, i) {self.geometry.shape_kji}, got {self.labelmap.shape}."
             )
         counts = np.bincount(self.labelmap.ravel(), minlength=max((x.value for x in self.labels), default=0) + 1)
-        object.__setattr__(
-            self,
-            "structures",
-            tuple(
-                Structure(x.value, x.name, int(counts[x.value]), float(counts[x.value] * self.geometry.voxel_volume_mm3))
-                for x in self.labels
-            ),
+        voxel_mm3 = self.geometry.voxel_volume_mm3
+        structures = (
+            Structure(x.value, x.name, int(counts[x.value]), float(counts[x.value] * voxel_mm3)) for x in self.labels
         )
+        object.__setattr__(self, "structures", tuple(structures))
 
     def mask(self, name: str) -> np.ndarray:
         """Boolean mask (k, j, i) of the label of that name.

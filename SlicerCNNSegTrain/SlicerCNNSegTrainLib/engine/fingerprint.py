@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from SlicerCNNSegLib.engine.files.images import read_volume
 
 from .cases import TrainingCase
