@@ -216,6 +216,23 @@ class TestResume:
         other = shutil.copytree(tmp_path / "models" / "blob", tmp_path / "copy")
         assert again(settings=SegmentationSettings(str(other))) == [SKIPPED] * 3
 
+    def test_the_same_images_in_another_place_are_the_same_images(self, cases, settings, plan, again, tmp_path):
+        moved = (tmp_path / "in").rename(tmp_path / "moved")
+        elsewhere = cases_from_paths([moved / f"{case.id}.nii.gz" for case in cases])
+        result = run_cohort(elsewhere, settings, plan, RecordingObserver(), resume=True, runner=FakeRunner())
+        assert statuses(result) == [SKIPPED] * 3
+
+    @pytest.mark.parametrize("damage", [{"input_files": None}, {"settings": None}, {"volumes": None}])
+    def test_a_damaged_record_is_not_taken(self, plan, again, damage):
+        path = plan.folder / "b.run.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+        assert again() == [SKIPPED, DONE, SKIPPED]
+
+    def test_an_input_that_is_gone_fails_its_case_only(self, cases, settings, plan, again, tmp_path):
+        (tmp_path / "in" / "b.nii.gz").unlink()
+        result = run_cohort(cases, settings, plan, RecordingObserver(), resume=True, runner=FakeRunner())
+        assert statuses(result) == [SKIPPED, FAILED, SKIPPED]
+
     def test_a_record_of_another_case_is_not_taken(self, plan, again):
         record = json.loads((plan.folder / "a.run.json").read_text())
         (plan.folder / "b.run.json").write_text(json.dumps(record))

@@ -117,7 +117,10 @@ def test_an_output_that_cannot_be_removed_is_told(plan, volume, result):
         clear_case(plan, "a")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"case": "a"}', '{"outputs": []}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"case": "a", "volumes": []}', '{"outputs": [], "case": "a", "volumes": []}', '{"outputs": {}}'],
+)
 def test_a_record_that_is_none_counts_as_absent(tmp_path, text):
     path = tmp_path / "a.run.json"
     path.write_text(text)

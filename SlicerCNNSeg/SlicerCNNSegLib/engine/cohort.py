@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -192,15 +192,12 @@ def run_cohort(
         The table of volumes cannot be written.
     """
     observer.started(cases)
+    work = _Work(settings, plan, _model_identity(settings) if resume else None, runner, reader)
     outcomes: list[Outcome] = []
     stopped = False
-    model = _model_identity(settings) if resume else {}
     try:
         for position, case in enumerate(cases):
-            own = replace(settings, regions=case.regions or settings.regions)
-            outcome = _skipped(case, own, plan, model) if resume else None
-            if outcome is None:
-                outcome = _attempt(case, own, plan, _CaseProgress(observer, position), runner, reader)
+            outcome = work.attempt(case, _CaseProgress(observer, position))
             outcomes.append(outcome)
             observer.finished(position, outcome)
     except (KeyboardInterrupt, Cancelled):
@@ -236,52 +233,65 @@ def read_case(case: Case, progress: Progress, reader: Reader = read_file) -> lis
     return volumes
 
 
-def _attempt(
-    case: Case,
-    settings: SegmentationSettings,
-    plan: OutputPlan,
-    progress: Progress,
-    runner: Runner,
-    reader: Reader,
-) -> Outcome:
-    """Run a case; an error that is the case's own becomes a failed outcome."""
-    start = time.monotonic()
-    try:
-        clear_case(plan, case.id)
-        inputs = _input_files(case)  # before reading, so that a file that changes meanwhile is noticed
-        volumes = read_case(case, SubProgress(progress, 0.0, READ_SHARE), reader)
-        result = runner(settings, volumes, SubProgress(progress, READ_SHARE, RUN_SHARE))
-        progress.report(RUN_SHARE, "Writing")
-        record = write_case(plan, case.id, volumes[0], result, {"case": case.id, "input_files": inputs})
-    except OutOfMemoryError as error:  # a DeviceError, yet a smaller case may still fit
-        return Outcome(case, FAILED, time.monotonic() - start, error=error)
-    except (ModelError, DeviceError, SettingsError, Cancelled):
-        raise
-    except Exception as error:  # whatever it is, the other cases go on; the observer tells it
-        return Outcome(case, FAILED, time.monotonic() - start, error=error)
-    return _outcome(case, DONE, plan, record, time.monotonic() - start)
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for every case; ``done_by`` is the model whose finished cases are skipped."""
+
+    settings: SegmentationSettings
+    plan: OutputPlan
+    done_by: Mapping[str, str] | None
+    runner: Runner
+    reader: Reader
+
+    def attempt(self, case: Case, progress: Progress) -> Outcome:
+        """Run a case; an error that is the case's own becomes a failed outcome."""
+        start = time.monotonic()
+        settings = replace(self.settings, regions=case.regions or self.settings.regions)
+        try:
+            # taken before reading, so that a file that changes meanwhile is noticed
+            inputs = _input_files(case)
+            record = self._record_of_done(case, inputs, settings)
+            if record is not None:
+                return self._outcome(case, SKIPPED, record, start)
+            clear_case(self.plan, case.id)
+            volumes = read_case(case, SubProgress(progress, 0.0, READ_SHARE), self.reader)
+            result = self.runner(settings, volumes, SubProgress(progress, READ_SHARE, RUN_SHARE))
+            progress.report(RUN_SHARE, "Writing")
+            record = write_case(self.plan, case.id, volumes[0], result, {"case": case.id, "input_files": inputs})
+        except OutOfMemoryError as error:  # a DeviceError, yet a smaller case may still fit
+            return Outcome(case, FAILED, time.monotonic() - start, error=error)
+        except (ModelError, DeviceError, SettingsError, Cancelled):
+            raise
+        except Exception as error:  # whatever it is, the other cases go on; the observer tells it
+            return Outcome(case, FAILED, time.monotonic() - start, error=error)
+        return self._outcome(case, DONE, record, start)
+
+    def _record_of_done(
+        self, case: Case, inputs: list[dict[str, str]], settings: SegmentationSettings
+    ) -> dict[str, Any] | None:
+        """The record of a case that an earlier run has done, None when it must be done."""
+        record = read_record(self.plan.path(case.id, RECORD_SUFFIX)) if self.done_by else None
+        if record is None:
+            return None
+        wanted = {**(self.done_by or {}), "case": case.id, "input_files": inputs, "settings": settings.to_json()}
+        same = _comparable(record, wanted.keys()) == _comparable(wanted, wanted.keys())
+        return record if same and is_intact(self.plan, case.id, record) else None
+
+    def _outcome(self, case: Case, status: str, record: Mapping[str, Any], start: float) -> Outcome:
+        outputs = (*(self.plan.folder / name for name in record["outputs"]), self.plan.path(case.id, RECORD_SUFFIX))
+        seconds, warnings = time.monotonic() - start, tuple(record.get("warnings", ()))
+        return Outcome(case, status, seconds, outputs, tuple(record["volumes"]), warnings)
 
 
-def _outcome(case: Case, status: str, plan: OutputPlan, record: Mapping[str, Any], seconds: float = 0.0) -> Outcome:
-    outputs = (*(plan.folder / name for name in record["outputs"]), plan.path(case.id, RECORD_SUFFIX))
-    return Outcome(case, status, seconds, outputs, tuple(record["volumes"]), tuple(record["warnings"]))
+def _comparable(record: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """What of a record decides whether its case is done, as it comes back from JSON.
 
-
-def _skipped(case: Case, settings: SegmentationSettings, plan: OutputPlan, model: Mapping[str, str]) -> Outcome | None:
-    """The outcome of a case that an earlier run has done, None when it must be done."""
-    record = read_record(plan.path(case.id, RECORD_SUFFIX))
-    if record is None:
-        return None
-    wanted = {**model, "case": case.id, "input_files": _input_files(case), "settings": _comparable(settings.to_json())}
-    found = {**{key: record.get(key) for key in wanted}, "settings": _comparable(record.get("settings", {}))}
-    if found != wanted or not is_intact(plan, case.id, record):
-        return None
-    return _outcome(case, SKIPPED, plan, record)
-
-
-def _comparable(settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings as they come back from JSON; without the model, whose id and checksum are compared."""
-    return {key: value for key, value in json.loads(json.dumps(settings)).items() if key != "model"}
+    Not where model and files lie: they may move, their checksums and fingerprints tell whether they changed.
+    """
+    part: dict[str, Any] = json.loads(json.dumps({key: record.get(key) for key in keys}))
+    part["settings"] = {**(part["settings"] or {}), "model": ""}
+    part["input_files"] = [{**entry, "path": ""} for entry in part["input_files"] or ()]
+    return part
 
 
 def _model_identity(settings: SegmentationSettings) -> dict[str, str]:
@@ -290,8 +300,8 @@ def _model_identity(settings: SegmentationSettings) -> dict[str, str]:
 
 
 def _input_files(case: Case) -> list[dict[str, str]]:
-    """What the record says about the case's files, to notice when they change."""
+    """What the record says about the case's files: where they are, and how to notice that they changed."""
     return [
-        {"channel": channel, "series": case.series, "path": str(path), "fingerprint": fingerprint(path)}
+        {"channel": channel, "series": case.series, "path": str(path.absolute()), "fingerprint": fingerprint(path)}
         for channel, path in case.files
     ]

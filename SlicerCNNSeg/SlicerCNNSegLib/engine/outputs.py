@@ -152,7 +152,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("outputs"), dict) else None
+    known = isinstance(record, dict) and isinstance(record.get("outputs"), dict)
+    return record if known and "case" in record and isinstance(record.get("volumes"), list) else None
 
 
 def is_intact(plan: OutputPlan, case_id: str, record: Mapping[str, Any]) -> bool:
@@ -196,7 +197,7 @@ def write_table(plan: OutputPlan) -> Path | None:
     from .tables import write_volumes_csv
 
     paths = [plan.path("", RECORD_SUFFIX)] if plan.name else sorted(plan.folder.glob(f"*{RECORD_SUFFIX}"))
-    records = [record for record in map(read_record, paths) if record and "volumes" in record and "case" in record]
+    records = [record for record in map(read_record, paths) if record]
     if not records:
         plan.table.unlink(missing_ok=True)
         return None
