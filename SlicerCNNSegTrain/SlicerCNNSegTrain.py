@@ -12,12 +12,11 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-import SlicerCNNSegLib
 from SlicerCNNSegLib.engine.catalogue import user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
-from SlicerCNNSegLib.widgets.processes import child_environment, child_python
+from SlicerCNNSegLib.widgets.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
     LIBRARY_FOLDER,
     STOPPED,
@@ -28,8 +27,7 @@ from SlicerCNNSegTrainLib.command import (
     shipped_recipes,
 )
 
-ENGINE_FOLDER = Path(SlicerCNNSegLib.__file__).resolve().parents[1]
-REQUIREMENTS = ENGINE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
+REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
 
 
 class SlicerCNNSegTrain(ScriptedLoadableModule):
@@ -189,7 +187,7 @@ class SlicerCNNSegTrainLogic(ScriptedLoadableModuleLogic):
     def start(self, request: TrainingRequest):
         """Start training, and return at once."""
         environment = child_environment(slicer.util.startupEnvironment())
-        self._job.start(child_python(), request.arguments(ENGINE_FOLDER, LIBRARY_FOLDER), environment)
+        self._job.start(child_python(), request.arguments(MODULE_FOLDER, LIBRARY_FOLDER), environment)
 
     def interrupt(self):
         """Ask the training to stop with a checkpoint."""

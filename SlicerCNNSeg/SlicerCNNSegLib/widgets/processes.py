@@ -8,6 +8,10 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
+
+MODULE_FOLDER = Path(__file__).resolve().parents[2]
+"""Where SlicerCNNSegLib and the module's Resources lie; another module's children need it to find them."""
 
 FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV")
 """By these an outside Python could leak into Slicer's own."""
