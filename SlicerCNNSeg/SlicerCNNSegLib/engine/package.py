@@ -90,9 +90,9 @@ class ModelPackage:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 over the weights files, in order."""
+        """SHA-256 over ``configs/inference.json`` and the weights files: everything that decides a result."""
         digest = hashlib.sha256()
-        for path in self.weights_files:
+        for path in (self.folder / "configs" / "inference.json", *self.weights_files):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 

@@ -18,7 +18,7 @@ class RunRecord:
     Parameters
     ----------
     task, model_id, model_version, model_sha256:
-        What ran; the checksum is that of the weights.
+        What ran; the checksum covers configuration and weights.
     settings:
         The settings in plain form.
     device, precision:
