@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from tiny_model import write_tiny_model
+
 from SlicerCNNSegLib.engine.catalogue import find_model, list_models
 from SlicerCNNSegLib.engine.errors import ModelError, UnknownModelError
 from SlicerCNNSegLib.engine.package import ModelPackage
-from tiny_model import write_tiny_model
 
 
 def edit(folder, name, change):
