@@ -36,6 +36,9 @@ EXTRAS = {"demo": "demo", "test": "test", "lint": "test", "format": "test"}
 WORKERS = 2
 """Test processes. Each loads torch (about 0.5 GB), and the test run is to fit a laptop."""
 
+THREADS = max(1, (os.cpu_count() or 1) // WORKERS)
+"""Threads that torch may use in each of them, so that they don't wait for one another."""
+
 
 class SetupError(Exception):
     """Something that the user has to put right; its text says how."""
@@ -172,7 +175,9 @@ def tool(name: str) -> Path:
 
 def run(line: list[str], quiet: bool = False) -> int:
     """Run a command line in the project's folder; returns its exit status."""
-    variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    variables = {"PYTHONUNBUFFERED": "1", **os.environ}
+    if "pytest" in line:
+        variables.setdefault("OMP_NUM_THREADS", str(THREADS))
     output = subprocess.DEVNULL if quiet else None
     return subprocess.run(line, cwd=ROOT, env=variables, stdout=output, stderr=output, check=False).returncode
 

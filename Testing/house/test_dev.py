@@ -36,6 +36,7 @@ def dev(tmp_path, monkeypatch):
             module.tool("python").touch()
         return next((status for word, status in module.statuses.items() if word in line), 0)
 
+    module.really_run = module.run
     monkeypatch.setattr(module, "run", run)
     return module
 
@@ -142,3 +143,13 @@ def test_ctrl_c_is_one_line(dev, capsys, monkeypatch):
     monkeypatch.setattr(dev, "run_all", interrupted)
     assert dev.main(["demo"]) == 130
     assert capsys.readouterr().err.strip() == "dev.py: stopped."
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, None), ("7", 7)])
+def test_test_processes_share_the_processors_unless_told_otherwise(dev, monkeypatch, given, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    probe = "import os, sys; sys.exit(int(os.environ.get('OMP_NUM_THREADS', 0)))"
+    assert dev.really_run([sys.executable, "-c", probe, "pytest"]) == (threads or dev.THREADS)
+    assert dev.really_run([sys.executable, "-c", probe]) == (threads or 0)
