@@ -19,6 +19,8 @@ from SlicerCNNSegLib.engine.errors import FileReadError, OutputError, SettingsEr
 from SlicerCNNSegLib.engine.saved import read_result
 
 TIMEOUT_S = 300
+RECORD = '{"case": "a", "volumes": [], "outputs": {"%s": ""}}'
+"""The least that counts as a run record, with one output."""
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +158,11 @@ class TestReadResult:
             read_result(tmp_path / "a.run.json")
 
     def test_no_labelmap_with_labels(self, tmp_path):
-        (tmp_path / "a.run.json").write_text('{"outputs": {"a.nii.gz": ""}}', encoding="utf-8")
+        (tmp_path / "a.run.json").write_text(RECORD % "a.nii.gz", encoding="utf-8")
         with pytest.raises(FileReadError, match=r"names no \.seg\.nrrd file; run again with --format"):
             read_result(tmp_path / "a.run.json")
 
     def test_an_incomplete_record(self, tmp_path):
-        (tmp_path / "a.run.json").write_text('{"outputs": {"a.seg.nrrd": ""}}', encoding="utf-8")
+        (tmp_path / "a.run.json").write_text(RECORD % "a.seg.nrrd", encoding="utf-8")
         with pytest.raises(FileReadError, match="lacks 'task'; run the case again"):
             read_result(tmp_path / "a.run.json")
