@@ -7,7 +7,7 @@ import json
 from contextlib import closing
 from pathlib import Path
 
-from . import evaluate_detection
+from . import evaluate_classification, evaluate_detection
 from .json_file import json_file
 from .status import DONE, SOME_FAILED, before_first_case
 from .terminal import TerminalProgress
@@ -29,6 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     tasks = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
     _add_segmentation(tasks)
+    evaluate_classification.add_parser(tasks)
     evaluate_detection.add_parser(tasks)
 
 
