@@ -78,8 +78,8 @@ def execute_show(arguments: argparse.Namespace) -> int:
         "\n"
         + table([(c.name, c.modality or "any", c.description) for c in package.channels], ("channel", "modality", ""))
     )
-    codes = [(x.value, x.name, str(x.type or ""), str(x.region_modifier or "")) for x in package.labels]
-    print("\n" + table(codes, ("value", "structure", "code", "side")))
+    codes = [(x.value, x.name, str(x.type or ""), str(x.modifier or "")) for x in package.labels]
+    print("\n" + table(codes, ("value", "structure", "code", "modifier")))
     if package.metrics:
         print("\n" + table(list(_flat(package.metrics).items()), ("metric", "value")))
     return DONE
