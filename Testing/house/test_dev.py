@@ -73,6 +73,17 @@ def test_test_environment_also_serves_the_demo_but_not_the_other_way_round(dev):
     dev.ran.clear()
     dev.main(["demo"])
     assert not lines_with(dev, "install")
+    (dev.ROOT / "pyproject.toml").write_text("second")
+    dev.main(["demo"])
+    assert lines_with(dev, "install")[0][-1] == ".[test]"
+
+
+def test_a_damaged_stamp_installs_again(dev):
+    dev.main(["demo"])
+    dev.STAMP.write_text("{")
+    dev.ran.clear()
+    assert dev.main(["demo"]) == 0
+    assert len(lines_with(dev, "install")) == 1
 
 
 def test_a_failed_installation_is_told_and_tried_again(dev, capsys):
