@@ -39,7 +39,8 @@ def paired(first: ClassificationTable, second: ClassificationTable) -> Classific
     if (first.kind, first.classes, set(first.targets)) != (second.kind, second.classes, set(second.targets)):
         second = _with_columns_of(first, second)
     for one, more in ((first, second), (second, first)):
-        missing = [case for case in more.cases if case not in set(one.cases)]
+        known = set(one.cases)
+        missing = [case for case in more.cases if case not in known]
         if missing:
             raise InputError(
                 f"{one.path} lacks {len(missing)} cases of {more.path} ({listed(missing, LISTED_LENGTH)}); "
@@ -106,6 +107,8 @@ def compare(names: Sequence[str], models: Sequence[Metrics], samples: Sequence[R
     sample = samples[0] - samples[1] if samples[0] and samples[1] else None
     blocks: dict[str, dict[str, Any]] = {block: {} for block in (OVERALL, *table.targets)}
     for n, (block, metric) in enumerate(first.keys):
+        if metric == "kappa_reader_truth":  # no model's
+            continue
         interval = sample.interval(n, basic=metric == "ece") if sample else None
         difference = differences[block, metric]
         blocks[block][metric] = {

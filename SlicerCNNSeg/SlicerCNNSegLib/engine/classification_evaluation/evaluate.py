@@ -29,7 +29,7 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..progress import NoProgress, Progress, SubProgress, advance
-from ..statistics import Interval
+from ..statistics import RESAMPLES, Interval
 from ..version import VERSION
 from ..wording import listed
 from .calibration import DEFAULT_BINS, error_by_chance, reliability_bins
@@ -54,6 +54,7 @@ def evaluate_classification(
     threshold: float = DEFAULT_THRESHOLD,
     bins: int = DEFAULT_BINS,
     seed: int = 0,
+    resamples: int = RESAMPLES,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Judge one model, or two on the same cases.
@@ -70,6 +71,8 @@ def evaluate_classification(
         Of the calibration error.
     seed:
         Of the resampling.
+    resamples:
+        How many; fewer are quicker and leave the ends of intervals to chance.
     progress:
         Told how far it is; asked whether to stop.
 
@@ -98,7 +101,7 @@ def evaluate_classification(
     samples = []
     for n, model in enumerate(models):
         part = SubProgress(progress, n / len(models), (n + 1) / len(models))
-        samples.append(resampled(model.values, table.groups, seed=seed, progress=part))
+        samples.append(resampled(model.values, table.groups, seed=seed, progress=part, resamples=resamples))
     advance(progress, 1.0, "Summarising")
     described = zip(names, models, samples, strict=True)
     return {

@@ -125,19 +125,20 @@ def read_classification_table(path: Path, *, positive: str = "") -> Classificati
         kind = MULTI_LABEL
         truth = np.array([[_zero_or_one(row, f"{TRUTH}_{name}") for name in targets] for row in rows])
         reader, read = _labels_of_reader(rows, form)
-        if positive:
-            raise SettingsError(f"{path} is a multi-label table, every class of which is judged; leave --positive out.")
     else:
         classes = form.classes if len(form.classes) > 1 else _two_classes(path, rows, form.classes[0])
         kind = BINARY if len(classes) == 2 else MULTI_CLASS
-        targets = classes if kind == MULTI_CLASS else (_positive_class(path, classes, positive),)
+        targets = classes
         if kind == BINARY:
+            targets = (_positive_class(path, classes, positive),)
             classes = (next(name for name in classes if name != targets[0]), targets[0])
         _check_sums(rows, probabilities)
         truth = np.array([_chosen(row, TRUTH, classes, targets) for row in rows])
         reader, read = _choices_of_reader(rows, form, classes, targets)
         if kind == BINARY:
             probabilities = _of_positive(probabilities, form.classes, targets[0])
+    if positive and kind != BINARY:
+        raise SettingsError(f"{path} is a {kind} table, every class of which is judged; leave --positive out.")
     _check_both(path, kind, truth)
     return ClassificationTable(
         path, kind, classes, targets, cases, truth, probabilities, reader, read, patients, unused

@@ -93,7 +93,7 @@ def _overall(evaluation: Mapping[str, Any]) -> str:
         if metric in models[0]["overall"]:
             entries = [model["overall"][metric] for model in models]
             cells = [number(entry["value"], entry["ci95"]) for entry in entries]
-            if comparison:
+            if comparison and metric in comparison["overall"]:
                 entry = comparison["overall"][metric]
                 cells.append(number(entry["difference"], entry["ci95"], "{:+.3f}"))
             rows.append([heading, *cells])
@@ -140,6 +140,7 @@ def _tests(comparison: Mapping[str, Any]) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]], header: Sequence[str], *, right: bool = False) -> str:
     """Columns under a ruled header; all but the first to the right when they are whole numbers."""
+    rows = [[*row, *[""] * (len(header) - len(row))] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
