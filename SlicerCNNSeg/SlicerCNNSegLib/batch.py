@@ -93,11 +93,11 @@ def save_scene(file: Path, records: Sequence[Path]) -> None:
     """
     import slicer
 
+    from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, read_record
+    from SlicerCNNSegLib.engine.cohort.saved import read_result
     from SlicerCNNSegLib.engine.errors import OutputError
     from SlicerCNNSegLib.engine.files.atomic import replacing
     from SlicerCNNSegLib.engine.files.images import read_volume
-    from SlicerCNNSegLib.engine.outputs import RECORD_SUFFIX, read_record
-    from SlicerCNNSegLib.engine.saved import read_result
     from SlicerCNNSegLib.scene.segmentations import show_segmentation
     from SlicerCNNSegLib.scene.tables import show_volumes
     from SlicerCNNSegLib.scene.volumes import node_from_volume
@@ -130,8 +130,8 @@ def script_arguments(argv: Sequence[str]) -> list[str]:
 
 def _records(argv: Sequence[str]) -> list[Path]:
     from SlicerCNNSegLib.cli.main import parse
+    from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX
     from SlicerCNNSegLib.engine.files.paths import stem
-    from SlicerCNNSegLib.engine.outputs import RECORD_SUFFIX
 
     output = parse(argv).output
     if output.is_dir():

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from SlicerCNNSegLib.cli.main import main as cnnseg
-from SlicerCNNSegLib.engine.detection_evaluation.tables import read_findings, read_series
+from SlicerCNNSegLib.engine.evaluation.detection.tables import read_findings, read_series
 
 LIMIT_S = 10.0
 SCANS, NODULES, EXCLUDED, MARKS = 888, 1186, 35192, 60_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_cases import files_in, write_image
 
-from SlicerCNNSegLib.engine import evaluation
+from SlicerCNNSegLib.engine.evaluation import folders as evaluation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from tiny_cases import files_in
 from tiny_tables import write_table
 
-from SlicerCNNSegLib.engine.classification_evaluation import plot
+from SlicerCNNSegLib.engine.evaluation.classification import plot
 
 
 @pytest.fixture

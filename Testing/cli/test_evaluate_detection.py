@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny_cases import files_in
 
-from SlicerCNNSegLib.engine.detection_evaluation import evaluate
+from SlicerCNNSegLib.engine.evaluation.detection import evaluate
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tiny_model import RANDOM_UNET, write_tiny_model
 
 from SlicerCNNSegLib.cli import main as main_module
 from SlicerCNNSegLib.cli.jsonlines import JsonObserver
-from SlicerCNNSegLib.engine.cases import Case
+from SlicerCNNSegLib.engine.cohort.cases import Case
 
 LIBRARY = Path(main_module.__file__).parents[2]
 

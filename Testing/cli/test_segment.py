@@ -8,8 +8,7 @@ import SimpleITK as sitk
 from tiny_cases import BLOB_VOXELS, VOXEL_MM3, blob_array, files_in
 
 from SlicerCNNSegLib.cli.main import parse
-from SlicerCNNSegLib.cli.segment import FORMATS, settings_from
-from SlicerCNNSegLib.engine.files import labelmaps
+from SlicerCNNSegLib.cli.segment import settings_from
 from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 
@@ -26,10 +25,6 @@ def test_options_become_settings():
 
 def test_without_options_the_settings_are_the_defaults():
     assert settings_from(parse(["segment", "a", "-o", "out"])) == SegmentationSettings()
-
-
-def test_the_formats_are_those_that_can_be_written():
-    assert FORMATS == labelmaps.FORMATS
 
 
 def test_one_image_gives_a_segmentation_its_volume_and_a_record(cnnseg, images, out):

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from tiny_cases import blob_array, files_in, write_blob, write_image
 
-from SlicerCNNSegLib.engine import report
+from SlicerCNNSegLib.engine.picture import report
 
 NOT_WRITABLE = "file/out"
 """A folder inside a file: not even an administrator can write there."""

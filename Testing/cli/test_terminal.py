@@ -9,8 +9,8 @@ import pytest
 
 from SlicerCNNSegLib.cli import bar as bar_module
 from SlicerCNNSegLib.cli.terminal import TerminalObserver, TerminalProgress, summary, table
-from SlicerCNNSegLib.engine.cases import Case
-from SlicerCNNSegLib.engine.cohort import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from SlicerCNNSegLib.engine.cohort.cases import Case
+from SlicerCNNSegLib.engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
 from SlicerCNNSegLib.engine.errors import InputError
 
 CASES = [Case(name, (("", Path(f"{name}.nii.gz")),)) for name in ("a", "b", "c", "d")]

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from tiny_model import RANDOM_UNET, write_tiny_model
 
 from SlicerCNNSegLib import batch
+from SlicerCNNSegLib.engine.cohort.saved import read_result
 from SlicerCNNSegLib.engine.errors import FileReadError, OutputError, SettingsError
-from SlicerCNNSegLib.engine.saved import read_result
 
 TIMEOUT_S = 300
 RECORD = '{"case": "a", "volumes": [], "outputs": {"%s": ""}}'
@@ -150,7 +150,7 @@ def test_plain_python_is_left_with_the_status(monkeypatch):
 
 
 class TestReadResult:
-    """``engine.saved``."""
+    """``engine.cohort.saved``."""
 
     def test_no_record(self, tmp_path):
         (tmp_path / "a.run.json").write_text("{}", encoding="utf-8")

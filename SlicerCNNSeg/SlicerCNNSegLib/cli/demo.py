@@ -11,11 +11,11 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from ..engine.cases import Case
 from ..engine.catalogue import find_model
-from ..engine.cohort import FAILED, run_cohort
+from ..engine.cohort.cases import Case
+from ..engine.cohort.outputs import OutputPlan
+from ..engine.cohort.runner import FAILED, run_cohort
 from ..engine.errors import FileReadError
-from ..engine.outputs import OutputPlan
 from ..engine.region import Region
 from ..engine.settings import DEFAULT_MODEL, SegmentationSettings
 from .status import DONE, SOME_FAILED, STOPPED, before_first_case

@@ -64,8 +64,8 @@ def execute_segmentation(arguments: argparse.Namespace) -> int:
     UsageError
         An option or a path is wrong, the file cannot be written, or nothing can be compared.
     """
-    from ..engine.evaluation import COMPARED, UNMATCHED, evaluate_folders
-    from ..engine.evaluation_table import summary_table
+    from ..engine.evaluation.folders import COMPARED, UNMATCHED, evaluate_folders
+    from ..engine.evaluation.table import summary_table
 
     with before_first_case(), json_file(arguments.output) as part:
         with closing(TerminalProgress(quiet=arguments.quiet)) as progress:

@@ -70,9 +70,9 @@ def execute_classification(arguments: argparse.Namespace) -> int:
     UsageError
         An option or a table is wrong, or a file cannot be written.
     """
-    from ..engine.classification_evaluation.evaluate import evaluate_classification
-    from ..engine.classification_evaluation.tables import read_classification_table
-    from ..engine.classification_evaluation.text import summary_text
+    from ..engine.evaluation.classification.evaluate import evaluate_classification
+    from ..engine.evaluation.classification.tables import read_classification_table
+    from ..engine.evaluation.classification.text import summary_text
 
     files: list[Path] = []
     with before_first_case(), json_file(arguments.output) as part:
@@ -87,7 +87,7 @@ def execute_classification(arguments: argparse.Namespace) -> int:
                 progress=progress,
             )
         if arguments.plots is not None:
-            from ..engine.classification_evaluation.plot import write_plots
+            from ..engine.evaluation.classification.plot import write_plots
 
             files = write_plots(arguments.plots, tables, evaluation)
         part.write_text(json.dumps(evaluation, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -59,9 +59,9 @@ def execute(arguments: argparse.Namespace) -> int:
     UsageError
         An option or a table is wrong, a file cannot be written, or nothing can be compared.
     """
-    from ..engine.detection_evaluation.evaluate import evaluate_detection
-    from ..engine.detection_evaluation.plot import write_froc_plot
-    from ..engine.detection_evaluation.summary import detection_summary
+    from ..engine.evaluation.detection.evaluate import evaluate_detection
+    from ..engine.evaluation.detection.plot import write_froc_plot
+    from ..engine.evaluation.detection.summary import detection_summary
 
     output: Path = arguments.output
     plots = [output.with_name(f"{output.stem}_froc{suffix}") for suffix in (".png", ".svg")]

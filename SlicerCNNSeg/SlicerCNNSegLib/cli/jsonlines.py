@@ -29,8 +29,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..engine.cases import Case
-from ..engine.cohort import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from ..engine.cohort.cases import Case
+from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
 from .status import UsageError, one_line, status_of
 from .terminal import say_error
 

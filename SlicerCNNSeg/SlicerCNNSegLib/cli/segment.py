@@ -6,21 +6,18 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engine.cases import Case, case_from_channels, cases_from_paths
 from ..engine.catalogue import find_model
-from ..engine.cohort import FAILED, run_cohort
+from ..engine.cohort.cases import Case, case_from_channels, cases_from_paths
+from ..engine.cohort.outputs import OutputPlan
+from ..engine.cohort.runner import FAILED, run_cohort
 from ..engine.errors import SettingsError
-from ..engine.files.paths import stem
-from ..engine.outputs import OutputPlan
+from ..engine.files.paths import LABELMAP_FORMATS, stem
 from ..engine.package import ModelPackage
 from ..engine.region import Region
 from ..engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, SegmentationSettings
 from .jsonlines import JsonObserver
 from .status import DONE, SOME_FAILED, STOPPED, before_first_case
 from .terminal import TerminalObserver
-
-FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "nii")
-"""Those of ``engine.files.labelmaps``, which is heavy to import; a test holds the two together."""
 
 REGION_OPTIONS = ("--roi", "--roi-ras")
 
@@ -118,7 +115,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--format",
         action="append",
-        choices=FORMATS,
+        choices=LABELMAP_FORMATS,
         dest="formats",
         help="of the labelmap (default: seg.nrrd); repeat it for several",
     )
@@ -214,7 +211,7 @@ def _channel(text: str) -> tuple[str, Path]:
 
 def _plan(output: Path, formats: Sequence[str] | None, report: bool, cases: Sequence[Case]) -> OutputPlan:
     """Where the outputs go: OUT is a file when it ends like one and is no folder."""
-    suffix = next((one for one in FORMATS if output.name.lower().endswith(f".{one}")), None)
+    suffix = next((one for one in LABELMAP_FORMATS if output.name.lower().endswith(f".{one}")), None)
     if suffix and not output.is_dir():
         if len(cases) != 1:
             raise SettingsError(f"Expected a folder for the outputs of {len(cases)} cases, got the file {output}.")
@@ -222,7 +219,7 @@ def _plan(output: Path, formats: Sequence[str] | None, report: bool, cases: Sequ
             raise SettingsError(f"{output} says {suffix}, --format {formats[0]}; name a folder to have both.")
         plan = OutputPlan(output.parent, (suffix,), report, stem(output))
     else:
-        plan = OutputPlan(output, tuple(dict.fromkeys(formats or FORMATS[:1])), report)
+        plan = OutputPlan(output, tuple(dict.fromkeys(formats or LABELMAP_FORMATS[:1])), report)
     _refuse_to_overwrite_inputs(plan, cases)
     return plan
 

@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..engine.cases import Case
-from ..engine.cohort import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from ..engine.cohort.cases import Case
+from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
 from .bar import Bar
 from .status import one_line
 

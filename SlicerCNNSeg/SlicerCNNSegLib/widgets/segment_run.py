@@ -14,10 +14,10 @@ from pathlib import Path
 import slicer
 
 from ..engine.catalogue import find_model
+from ..engine.cohort.saved import read_result
 from ..engine.errors import CNNSegError, InputError
 from ..engine.inputs import check_modality
 from ..engine.result import SegmentationResult
-from ..engine.saved import read_result
 from ..engine.settings import SegmentationSettings
 from ..engine.volume import Volume
 from ..scene.regions import region_from_roi

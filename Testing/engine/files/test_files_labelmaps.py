@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 from SlicerCNNSegLib.engine.errors import FileReadError, GeometryError, OutputError
-from SlicerCNNSegLib.engine.files.labelmaps import FORMATS, read_labelmap, write_labelmap
+from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap, write_labelmap
+from SlicerCNNSegLib.engine.files.paths import LABELMAP_FORMATS
 from SlicerCNNSegLib.engine.files.segments import generic_label
 from SlicerCNNSegLib.engine.labels import ANATOMICAL_STRUCTURE, Code, Label
 from SlicerCNNSegLib.engine.volume import Geometry, Volume
@@ -152,7 +153,7 @@ def test_slicer_reads_an_empty_seg_nrrd(tmp_path, slicer_reads):
     assert found.labelmap.max() == 0
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "seg.nrrd"])
+@pytest.mark.parametrize("kind", [kind for kind in LABELMAP_FORMATS if kind != "seg.nrrd"])
 def test_plain_formats_keep_voxels_and_place(tmp_path, kind):
     path = tmp_path / f"case.{kind}"
     write_labelmap(path, labelmap().astype(np.int64), oblique(), LABELS)
@@ -167,7 +168,7 @@ def test_plain_formats_keep_voxels_and_place(tmp_path, kind):
 def test_many_labels_take_sixteen_bits_and_compress(tmp_path):
     array = np.zeros((60, 70, 80), np.int32)
     array[0, 0, :3] = (1, 300, 65535)
-    for kind in FORMATS:
+    for kind in LABELMAP_FORMATS:
         path = tmp_path / f"case.{kind}"
         write_labelmap(path, array, Geometry(array.shape, np.eye(4)), ())
         assert read_labelmap(path).labelmap.dtype == np.uint16
@@ -197,7 +198,7 @@ def generic_label_as_read(value: int) -> Label:
 
 def test_a_single_slice_stays_one(tmp_path):
     array = np.array([[[0, 1], [1, 0]]], np.uint8)
-    for kind in FORMATS:
+    for kind in LABELMAP_FORMATS:
         write_labelmap(tmp_path / f"x.{kind}", array, Geometry((1, 2, 2), np.eye(4)), ())
         np.testing.assert_array_equal(read_labelmap(tmp_path / f"x.{kind}").labelmap, array)
 

@@ -15,11 +15,8 @@ from ..volume import Geometry, Volume
 from .atomic import replacing
 from .images import read_grid
 from .itk import itk_cause, quiet_itk
-from .paths import suffix
+from .paths import LABELMAP_FORMATS, suffix
 from .segments import Segment, generic_label, header_of, segments_in
-
-FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "nii")
-"""Formats that a labelmap can be written in; only the first keeps names, colours and codes."""
 
 LARGEST_VALUE = np.iinfo(np.uint16).max
 
@@ -49,7 +46,7 @@ def write_labelmap(path: Path | str, labelmap: np.ndarray, geometry: Geometry, l
     Parameters
     ----------
     path:
-        Its suffix chooses the format, see ``FORMATS``.
+        Its suffix chooses the format, see ``LABELMAP_FORMATS``.
     labelmap:
         Shape ``(k, j, i)``, integers from 0 to 65535.
     geometry:
@@ -68,8 +65,8 @@ def write_labelmap(path: Path | str, labelmap: np.ndarray, geometry: Geometry, l
     """
     path = Path(path)
     kind = suffix(path).removeprefix(".")
-    if kind not in FORMATS:
-        raise OutputError(f"Expected a labelmap's suffix out of {', '.join(FORMATS)}, got {path.name}.")
+    if kind not in LABELMAP_FORMATS:
+        raise OutputError(f"Expected a labelmap's suffix out of {', '.join(LABELMAP_FORMATS)}, got {path.name}.")
     if labelmap.shape != geometry.shape_kji:
         raise GeometryError(f"Expected a labelmap of shape (k, j, i) {geometry.shape_kji}, got {labelmap.shape}.")
     image = Volume(_compact(labelmap, str(path), OutputError)[None], geometry.ijk_to_ras).to_sitk()

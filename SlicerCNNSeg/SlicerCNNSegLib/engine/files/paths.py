@@ -9,6 +9,9 @@ from pathlib import Path
 DOUBLE_SUFFIXES = (".seg.nrrd", ".nii.gz")
 """Suffixes of two parts: ``Path.suffix`` alone would leave half of them in the name."""
 
+LABELMAP_FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "nii")
+"""Formats that a labelmap can be written in; only the first keeps names, colours and codes."""
+
 LONGEST_NAME = 60
 """Characters that ``safe_name`` keeps: at most 240 bytes of UTF-8, file systems allow 255."""
 

@@ -1,0 +1,1 @@
+"""Many cases, one after the other: what goes in, what comes out, what is written."""

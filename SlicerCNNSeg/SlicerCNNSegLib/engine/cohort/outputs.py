@@ -1,0 +1,224 @@
+"""What files a case gets, and how they are written, checked and cleared.
+
+For the case ``a`` in the folder ``out``: ``out/a.seg.nrrd`` (and further formats), ``out/a.png`` with
+a report, and ``out/a.run.json``: the run record with the SHA-256 of every file beside it. The record
+is put in place last, so a case without a record is not done. ``out/volumes.csv`` lists the
+structures of every case that has a record there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..files.atomic import replacing
+from ..result import SegmentationResult
+from ..volume import Volume
+
+RECORD_SUFFIX = ".run.json"
+REPORT_SUFFIX = ".png"
+TABLE_NAME = "volumes.csv"
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """Where outputs go and which.
+
+    Parameters
+    ----------
+    folder:
+        Made when it is not there.
+    formats:
+        Suffixes of the labelmap's files, without the first dot.
+    report:
+        Write a picture of the overlay.
+    name:
+        Base name of the files instead of the case's id, for a single case whose file was named.
+    """
+
+    folder: Path
+    formats: tuple[str, ...] = ("seg.nrrd",)
+    report: bool = False
+    name: str = ""
+
+    def path(self, case_id: str, suffix: str) -> Path:
+        """The case's file of that suffix (``.run.json``)."""
+        return self.folder / f"{self.name or case_id}{suffix}"
+
+    def files(self, case_id: str) -> tuple[Path, ...]:
+        """The case's files, without the record."""
+        suffixes = [f".{suffix}" for suffix in self.formats] + [REPORT_SUFFIX] * self.report
+        return tuple(self.path(case_id, suffix) for suffix in suffixes)
+
+    @property
+    def table(self) -> Path:
+        """The table of volumes; that of a single named case carries its name."""
+        return self.folder / (f"{self.name}.{TABLE_NAME}" if self.name else TABLE_NAME)
+
+    def prepare(self) -> None:
+        """Make the folder and try to write to it.
+
+        Raises
+        ------
+        OutputError
+            It cannot be made or written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise OutputError(
+                f"Cannot write to the folder {self.folder} ({reason}); choose another with -o."
+            ) from error
+
+
+def write_case(
+    plan: OutputPlan, case_id: str, volume: Volume, result: SegmentationResult, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write all files of a case, or none.
+
+    Parameters
+    ----------
+    volume:
+        What was segmented, for the picture.
+    more:
+        What else goes into the record (the case and its input files).
+
+    Returns
+    -------
+    dict
+        The record as written.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    record_path = plan.path(case_id, RECORD_SUFFIX)
+    paths = plan.files(case_id)
+    new = [path for path in (record_path, *paths) if not path.exists()]
+    try:
+        with ExitStack() as stack:
+            # files go into place in the reverse order, so the record comes last
+            record_part = stack.enter_context(replacing(record_path))
+            parts = {path.name: stack.enter_context(replacing(path)) for path in paths}
+            for part in parts.values():
+                _write(part, volume, result)
+            record: dict[str, Any] = {
+                **more,
+                **result.record.to_json(),
+                "volumes": structure_rows(result),
+                "outputs": {name: sha256(part) for name, part in parts.items()},
+            }
+            record_part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
+    return json.loads(json.dumps(record))
+
+
+def _write(path: Path, volume: Volume, result: SegmentationResult) -> None:
+    if path.name.endswith(REPORT_SUFFIX):
+        from ..picture.report import write_overlay
+
+        write_overlay(path, volume, result)
+    else:
+        from ..files.labelmaps import write_labelmap
+
+        write_labelmap(path, result.labelmap, result.geometry, result.labels)
+
+
+def structure_rows(result: SegmentationResult) -> list[dict[str, Any]]:
+    """The result's structures in plain form: label (value), name, voxels, volume_mm3."""
+    return [
+        {"label": x.value, "name": x.name, "voxels": x.voxels, "volume_mm3": round(x.volume_mm3, 3)}
+        for x in result.structures
+    ]
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A run record, or None when there is none or it cannot be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(record, dict) and isinstance(record.get("outputs"), dict)
+    return record if known and "case" in record and isinstance(record.get("volumes"), list) else None
+
+
+def is_intact(plan: OutputPlan, case_id: str, record: Mapping[str, Any]) -> bool:
+    """Whether every file that is wanted stands in the record and every file of the record is unchanged."""
+    sums: Mapping[str, str] = record["outputs"]
+    wanted = {path.name for path in plan.files(case_id)}
+    return wanted <= sums.keys() and all(
+        (plan.folder / name).is_file() and sha256(plan.folder / name) == value for name, value in sums.items()
+    )
+
+
+def clear_case(plan: OutputPlan, case_id: str) -> None:
+    """Remove what an earlier run wrote for the case, and nothing else: never show an old mask as new.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be removed.
+    """
+    record_path = plan.path(case_id, RECORD_SUFFIX)
+    record = read_record(record_path)
+    if record is None:
+        return
+    try:
+        # a record names files of its own folder; whatever else it may say is not followed
+        for name in record["outputs"]:
+            (plan.folder / Path(name).name).unlink(missing_ok=True)
+        record_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot remove the earlier outputs of {case_id} ({error}); remove them by hand.") from error
+
+
+def write_table(plan: OutputPlan) -> Path | None:
+    """Write the table of volumes of every case in the folder; None when there is none.
+
+    Raises
+    ------
+    OutputError
+        The table cannot be written.
+    """
+    from .tables import write_volumes_csv
+
+    paths = [plan.path("", RECORD_SUFFIX)] if plan.name else sorted(plan.folder.glob(f"*{RECORD_SUFFIX}"))
+    records = [record for record in map(read_record, paths) if record]
+    if not records:
+        plan.table.unlink(missing_ok=True)
+        return None
+    write_volumes_csv(plan.table, [{"case": r["case"], **row} for r in records for row in r["volumes"]])
+    return plan.table
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """What tells whether an input changed: SHA-256 over the names, sizes and times of its files.
+
+    Contents are not read: a cohort's images are large, and a change leaves a new time or size.
+    """
+    files: Iterable[Path] = sorted(child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
+    lines = []
+    for file in files:
+        stat = file.stat()
+        lines.append(f"{file.relative_to(path.parent)}\t{stat.st_size}\t{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

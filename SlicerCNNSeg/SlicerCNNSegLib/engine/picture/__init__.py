@@ -1,0 +1,1 @@
+"""The picture of a result: the overlay in three planes."""
