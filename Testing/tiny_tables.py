@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SlicerCNNSegLib.engine.classification_evaluation.tables import (
+from SlicerCNNSegLib.engine.evaluation.classification.tables import (
     BINARY,
     MULTI_CLASS,
     MULTI_LABEL,

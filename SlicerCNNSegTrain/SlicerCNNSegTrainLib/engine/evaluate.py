@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from SlicerCNNSegLib.engine.evaluation import evaluate_folders
+from SlicerCNNSegLib.engine.evaluation.folders import evaluate_folders
 from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.files.labelmaps import write_labelmap
+from SlicerCNNSegLib.engine.files.paths import suffix
 from SlicerCNNSegLib.engine.progress import NoProgress, Progress, SubProgress, advance
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
@@ -56,7 +57,7 @@ def evaluate_bundle(
         advance(progress, 0.8 * index / len(cases), f"Segmenting {case.id}")
         result = run(settings, [read_volume(path) for path in case.images], NoProgress())
         write_labelmap(prediction / f"{case.id}.seg.nrrd", result.labelmap, result.geometry, result.labels)
-        shutil.copyfile(case.label, reference / case.label.name)
+        shutil.copyfile(case.label, reference / f"{case.id}{suffix(case.label)}")
     report = evaluate_folders(reference, prediction, progress=SubProgress(progress, 0.8, 1.0))
     with replacing(folder / REPORT) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
