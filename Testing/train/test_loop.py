@@ -7,16 +7,21 @@ import torch
 
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
+from SlicerCNNSegTrainLib.engine.check import divide_read
 from SlicerCNNSegTrainLib.engine.checkpoint import load_checkpoint
+from SlicerCNNSegTrainLib.engine.folder import read_folder
 from SlicerCNNSegTrainLib.engine.loop import Trainer, _average_weights, learning_rate
 from SlicerCNNSegTrainLib.engine.losses import DeepSupervisionLoss
-from SlicerCNNSegTrainLib.engine.run_folder import RunFolder, divide_data
-from SlicerCNNSegTrainLib.engine.samples import load_samples
+from SlicerCNNSegTrainLib.engine.reading import read_cases
+from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
 
 
 @pytest.fixture
 def samples(boxes, recipe):
-    return [load_samples(cases, recipe, NoProgress()) for cases in divide_data(boxes, recipe)]
+    cases = read_folder(boxes).cases
+    reading = read_cases(cases, NoProgress(), recipe)
+    division = divide_read(cases, reading, recipe)
+    return [[reading.samples[case.id] for case in part] for part in (division.training(0), division.held_out(0))]
 
 
 def test_boxes_are_learned(tmp_path, recipe, samples):

@@ -3,18 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
-import SimpleITK as sitk
 import torch
 
-from SlicerCNNSegLib.engine.errors import GeometryError
 from SlicerCNNSegLib.engine.progress import NoProgress
-from SlicerCNNSegTrainLib.engine.cases import TrainingCase, read_msd_folder
-from SlicerCNNSegTrainLib.engine.samples import Sampler, load_sample, load_samples
+from SlicerCNNSegTrainLib.engine.folder import read_folder
+from SlicerCNNSegTrainLib.engine.reading import read_cases
+from SlicerCNNSegTrainLib.engine.samples import Sampler
+
+
+def load_samples(folder, recipe, cases=None):
+    return list(read_cases(read_folder(folder).cases[:cases], NoProgress(), recipe).samples.values())
 
 
 def test_a_case_comes_in_network_space_with_class_indices(boxes, recipe):
-    sample = load_sample(read_msd_folder(boxes)[0], recipe)
+    [sample] = load_samples(boxes, recipe, cases=1)
     assert sample.image.shape == sample.label.shape == (1, 18, 16, 14)
     assert sample.label.dtype == torch.uint8
     assert sample.label.unique().tolist() == [0, 1]  # the file's value 3 is the recipe's first structure
@@ -24,7 +26,7 @@ def test_a_case_comes_in_network_space_with_class_indices(boxes, recipe):
 
 
 def test_batches_depend_on_the_step_and_the_seed_alone(boxes, recipe):
-    samples = load_samples(read_msd_folder(boxes), recipe, NoProgress())
+    samples = load_samples(boxes, recipe)
     first, second = Sampler(samples, recipe), Sampler(samples, recipe)
     for step in (0, 1, 2):
         first.batch(step)
@@ -36,7 +38,7 @@ def test_batches_depend_on_the_step_and_the_seed_alone(boxes, recipe):
 
 
 def test_every_case_is_seen_once_an_epoch(boxes, recipe):
-    samples = load_samples(read_msd_folder(boxes), recipe, NoProgress())
+    samples = load_samples(boxes, recipe)
     for index, sample in enumerate(samples):
         sample.image.fill_(float(index))
     sampler = Sampler(samples, replace(recipe, augmentation={}))
@@ -45,17 +47,9 @@ def test_every_case_is_seen_once_an_epoch(boxes, recipe):
 
 
 def test_the_foreground_share_centres_patches_on_structures(boxes, recipe):
-    samples = load_samples(read_msd_folder(boxes), replace(recipe, patch_size=(4, 4, 4)), NoProgress())
+    samples = load_samples(boxes, replace(recipe, patch_size=(4, 4, 4)))
     shares = []
     for share in (0.0, 1.0):
         sampler = Sampler(samples, replace(recipe, patch_size=(4, 4, 4), foreground_share=share, augmentation={}))
         shares.append(np.mean([float(sampler.batch(step)[1].float().mean()) for step in range(20)]))
     assert shares[1] > 1.5 * shares[0]
-
-
-def test_a_label_on_another_grid_is_refused(tmp_path, recipe):
-    for name, size in (("image", (8, 8, 8)), ("label", (8, 8, 9))):
-        sitk.WriteImage(sitk.Image(size, sitk.sitkUInt8), tmp_path / f"{name}.nii.gz")
-    case = TrainingCase("c", (tmp_path / "image.nii.gz",), tmp_path / "label.nii.gz", "c")
-    with pytest.raises(GeometryError, match=r"Case c: the label's grid \(8, 8, 9\) is not the image's \(8, 8, 8\)"):
-        load_sample(case, recipe)

@@ -38,7 +38,9 @@ def complete_bundle(
 def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
     """The card as Markdown."""
     model = recipe.model
-    split = json.loads(run.split.read_text(encoding="utf-8"))
+    # runs from before tables: folds alone
+    folds = f"fold {recipe.fold} of {recipe.folds}, patients shuffled with seed {recipe.seed}"
+    split = {"division": folds, "test": []} | json.loads(run.split.read_text(encoding="utf-8"))
     with run.curves.open(encoding="utf-8", newline="") as stream:
         minutes = float(list(csv.DictReader(stream))[-1]["seconds"]) / 60
     return "\n".join(
@@ -89,19 +91,20 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
 
 
 def _data_paragraph(recipe: Recipe, split: dict[str, Any]) -> str:
+    test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
     return (
         f"{recipe.model['data_source']}. {len(split['training'])} cases were trained on, {len(split['held_out'])} were "
-        f"held out (fold {recipe.fold} of {recipe.folds}, patients shuffled with seed {recipe.seed})."
+        f"held out{test} ({split['division']})."
     )
 
 
 def _training_paragraph(recipe: Recipe, minutes: float) -> str:
     window = "x".join(map(str, recipe.patch_size))
     return (
-        f"DATA holds `imagesTr` and `labelsTr`. {recipe.steps} steps of {recipe.batch_size} windows of {window} voxels "
-        f"in {recipe.precision} took {minutes:.0f} minutes. The weights are the exponential moving average at the step "
-        "with the best validation Dice, kept in float16. That step was chosen on the held-out cases, so the numbers "
-        "below are slightly optimistic."
+        f"DATA is the data set's folder or table. {recipe.steps} steps of {recipe.batch_size} windows of {window} "
+        f"voxels in {recipe.precision} took {minutes:.0f} minutes. The weights are the exponential moving average at "
+        "the step with the best validation Dice, kept in float16. That step was chosen on the held-out cases, so the "
+        "numbers below are slightly optimistic."
     )
 
 

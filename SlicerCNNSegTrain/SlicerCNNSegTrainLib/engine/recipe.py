@@ -90,6 +90,11 @@ class Recipe:
         """Values of the structures to learn, without background."""
         return tuple(int(label["value"]) for label in self.model["labels"])
 
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels, in order."""
+        return tuple(str(channel["name"]) for channel in self.model["channels"])
+
     def to_json(self) -> dict[str, Any]:
         """The plain form."""
         return {key: value for key, value in asdict(self).items() if key != "prepared"}

@@ -3,7 +3,8 @@
 ::
 
     recipe.json      everything that decided the result
-    split.json       where the data is, which cases were trained on and which held out
+    split.json       where the data is, which cases were trained on, which held out, which kept for a test
+    check.json       what the data check found
     curves.csv       loss and validation Dice over the steps
     last.pt          the whole state, to resume from
     best.pt          the weights with the best validation Dice
@@ -19,8 +20,10 @@ from pathlib import Path
 from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
-from .cases import TrainingCase, read_msd_folder, split_fold
+from .cases import TrainingCase
+from .data import read_data
 from .recipe import Recipe
+from .splits import Division
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class RunFolder:
     def split(self) -> Path:
         """Which cases were trained on."""
         return self.path / "split.json"
+
+    @property
+    def check(self) -> Path:
+        """What the data check found."""
+        return self.path / "check.json"
 
     @property
     def curves(self) -> Path:
@@ -59,18 +67,20 @@ class RunFolder:
         """Predictions and truth of the held-out cases."""
         return self.path / "validation"
 
-    def write_split(self, data: Path, training: list[TrainingCase], held_out: list[TrainingCase]) -> None:
+    def write_split(self, data: Path, division: Division, fold: int) -> None:
         """Keep where the data is and how it was divided."""
         split = {
             "data": str(data.resolve()),
-            "training": [case.id for case in training],
-            "held_out": [case.id for case in held_out],
+            "division": division.words(fold),
+            "training": [case.id for case in division.training(fold)],
+            "held_out": [case.id for case in division.held_out(fold)],
+            "test": [case.id for case in division.test],
         }
         with replacing(self.split) as temporary:
             temporary.write_text(json.dumps(split, indent=2) + "\n", encoding="utf-8")
 
     def cases(self, part: str) -> list[TrainingCase]:
-        """The run's cases of a part, ``training`` or ``held_out``.
+        """The run's cases of a part, ``training``, ``held_out`` or ``test``.
 
         Raises
         ------
@@ -81,13 +91,9 @@ class RunFolder:
             split = json.loads(self.split.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FileReadError(f"{self.path} is no training run: it has no readable {self.split.name}.") from error
-        cases = {case.id: case for case in read_msd_folder(Path(split["data"]))}
+        data = read_data(Path(split["data"]), Recipe.read(self.recipe).channel_names)
+        cases = {case.id: case for case in data.cases}
         gone = [case_id for case_id in split[part] if case_id not in cases]
         if gone:
             raise FileReadError(f"{len(gone)} cases of the run are no longer in {split['data']} (first: {gone[0]}).")
         return [cases[case_id] for case_id in split[part]]
-
-
-def divide_data(data: Path, recipe: Recipe) -> tuple[list[TrainingCase], list[TrainingCase]]:
-    """Training and held-out cases of the recipe's fold."""
-    return split_fold(read_msd_folder(data), recipe.fold, recipe.folds, recipe.seed)

@@ -12,14 +12,9 @@ import numpy as np
 import torch
 from monai.transforms import SpatialPadd
 
-from SlicerCNNSegLib.engine.errors import GeometryError
-from SlicerCNNSegLib.engine.files.images import read_volume
-from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap
-from SlicerCNNSegLib.engine.progress import Progress, advance
 from SlicerCNNSegLib.engine.volume import Volume
 
 from .augmentation import build_augmentation
-from .cases import TrainingCase
 from .recipe import Recipe
 
 MARGIN = 4
@@ -39,38 +34,26 @@ class Sample:
     foreground: np.ndarray
 
 
-def load_sample(case: TrainingCase, recipe: Recipe) -> Sample:
-    """Read a case and bring it into network space.
+def make_sample(case_id: str, image: Volume, labelmap: np.ndarray, recipe: Recipe) -> Sample:
+    """Bring a case into network space.
 
-    Raises
-    ------
-    GeometryError
-        Image and label lie on different grids.
+    Parameters
+    ----------
+    case_id, image:
+        The case and its channels.
+    labelmap:
+        Shape ``(k, j, i)``, on the image's grid; values that are no structure of the recipe become background.
+    recipe:
+        Preprocessing and structures.
     """
-    image = Volume.stacked([read_volume(path) for path in case.images])
-    truth = read_labelmap(case.label)
-    if not truth.geometry.matches(image.geometry):
-        raise GeometryError(
-            f"Case {case.id}: the label's grid {truth.geometry.size_ijk} is not the image's "
-            f"{image.geometry.size_ijk} or lies elsewhere; export the label on the image's grid."
-        )
     tensor, placement = recipe.prepared.prepare(image)
-    classes = np.zeros(int(truth.labelmap.max()) + 1, np.uint8)
+    classes = np.zeros(int(labelmap.max()) + 1, np.uint8)
     for index, value in enumerate(recipe.label_values, start=1):
         if value < len(classes):
             classes[value] = index
-    label = torch.from_numpy(classes[truth.labelmap].transpose(2, 1, 0)[None].copy())
+    label = torch.from_numpy(classes[labelmap].transpose(2, 1, 0)[None].copy())
     label = placement.forward(label, "nearest").contiguous()
-    return Sample(case.id, tensor, label, np.argwhere(label[0].numpy() > 0))
-
-
-def load_samples(cases: Sequence[TrainingCase], recipe: Recipe, progress: Progress) -> list[Sample]:
-    """All cases, in memory."""
-    samples = []
-    for index, case in enumerate(cases):
-        advance(progress, index / len(cases), f"Reading {case.id}")
-        samples.append(load_sample(case, recipe))
-    return samples
+    return Sample(case_id, tensor, label, np.argwhere(label[0].numpy() > 0))
 
 
 class Sampler:

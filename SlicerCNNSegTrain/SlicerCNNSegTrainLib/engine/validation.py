@@ -17,7 +17,8 @@ def mean_dice(network: torch.nn.Module, samples: Sequence[Sample], inferer: Infe
     """Mean Dice per structure over the samples, in network space; shape (structures,).
 
     A quick number to steer by. The number to publish comes from ``evaluate.py``, on the images' own
-    grids and from the exported files. Cases in which a structure is absent from both don't count.
+    grids and from the exported files. Cases in which a structure is absent from both don't count; where
+    that leaves none, the structure is masked, and so left out of a mean over structures.
     """
     autocast = torch.bfloat16 if precision == "bf16" else None
     rows = []
@@ -32,4 +33,4 @@ def mean_dice(network: torch.nn.Module, samples: Sequence[Sample], inferer: Infe
                 size = int(a.sum() + b.sum())
                 row.append(2 * int((a & b).sum()) / size if size else np.nan)
             rows.append(row)
-    return np.nanmean(np.array(rows), axis=0)
+    return np.ma.masked_invalid(np.array(rows)).mean(axis=0)

@@ -1,0 +1,78 @@
+"""``cnnseg-train check``: what is wrong or odd about labelled cases, before anything is trained on them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+from SlicerCNNSegLib.cli.json_file import json_file
+from SlicerCNNSegLib.cli.status import DONE, SOME_FAILED
+
+from .progress import BarProgress
+
+EPILOG = """\
+example:
+  cnnseg-train check DATA --recipe hippocampus-mr -o report.json
+
+Errors would make a training fail or worth nothing, and stop 'cnnseg-train run' before its first step:
+unreadable files, a label on another grid, unknown label values, empty labels, a patient or an image in
+two parts, a structure that cannot be learned. Warnings are for a person to look at.
+
+exit status: 0 no error, 1 errors, or the data cannot be listed, 2 wrong usage
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``check`` with its options."""
+    parser = subparsers.add_parser(
+        "check",
+        help="check labelled cases before training",
+        description="Check images, labels and their division into folds: a table of all cases, and findings in words.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_data_argument(parser)
+    parser.add_argument("--recipe", help="shipped recipe or recipe file: what the data must fit (default: none)")
+    parser.add_argument("-o", "--output", type=Path, metavar="REPORT.json", help="for all the numbers")
+    parser.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    parser.set_defaults(execute=execute)
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    """Add what says which data, and what it may be like."""
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="folder with imagesTr and labelsTr (MSD / nnU-Net form), or CSV table"
+    )
+    parser.add_argument("--allow-empty", action="store_true", help="labels without any structure are meant so")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Read, judge, write the JSON file, print table and findings; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        The recipe or the list of cases cannot be read, or the file cannot be written.
+    """
+    from ..engine.check import check_data
+    from ..engine.data import read_data
+    from ..engine.findings import ERROR
+    from ..engine.reading import read_cases
+    from ..engine.recipe import Recipe
+    from .check_table import check_text, findings_text
+
+    with json_file(options.output) if options.output else nullcontext() as part:
+        recipe = Recipe.read(options.recipe) if options.recipe else None
+        data = read_data(options.data, recipe.channel_names if recipe else ())
+        with BarProgress("Checking") as bar:
+            reading = read_cases(data.cases, bar)
+        report = check_data(data, reading, recipe, allow_empty=options.allow_empty)
+        if part is not None:
+            text = json.dumps({"data": str(options.data)} | report.to_json(), indent=2, allow_nan=False)
+            part.write_text(f"{text}\n", encoding="utf-8")
+    print(findings_text(report) if options.quiet else check_text(report))
+    if part is not None and not options.quiet:
+        print(f"\n{options.output}")
+    return SOME_FAILED if report.of(ERROR) else DONE

@@ -1,0 +1,56 @@
+"""``cnnseg-train export``: from a run's best weights to a model, with its numbers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from SlicerCNNSegLib.cli.status import DONE
+
+from .progress import BarProgress
+
+if TYPE_CHECKING:
+    from ..engine.run_folder import RunFolder
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``export`` with its options."""
+    parser = subparsers.add_parser("export", help="export the best weights and evaluate them on the held-out cases")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="model folder to write")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Export; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        The folder holds no run that can be exported, or its data has gone.
+    """
+    from ..engine.run_folder import RunFolder
+
+    export_run(RunFolder(options.run), options.output)
+    return DONE
+
+
+def export_run(folder: RunFolder, bundle: Path) -> None:
+    """Write the model, evaluate it on the held-out cases, and complete its metadata and card."""
+    from ..engine.card import complete_bundle
+    from ..engine.evaluate import evaluate_bundle, summarise
+    from ..engine.export import export_bundle
+
+    cases = folder.cases("held_out")
+    recipe = export_bundle(folder, bundle)
+    numbers = []
+    for mirror in (False, True):
+        with BarProgress("Evaluating" + " with mirroring" * mirror) as bar:
+            place = folder.validation / ("mirrored" if mirror else "plain")
+            numbers.append(summarise(evaluate_bundle(bundle, cases, place, bar, mirror=mirror)))
+    complete_bundle(bundle, recipe, folder, *numbers)
+    for name, metrics in numbers[0].items():
+        dice = metrics["dice"]
+        print(f"{name}: Dice {dice['mean']:.4f} (95 % interval {dice['ci95'][0]:.4f} to {dice['ci95'][1]:.4f})")
+    print(f"Wrote the model to {bundle}")

@@ -1,0 +1,87 @@
+"""Cases of a CSV table: where images and labels lie anywhere, and patients and splits are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from SlicerCNNSegLib.engine.errors import FileReadError, InputError
+from SlicerCNNSegLib.engine.files.paths import safe_name, stem
+from SlicerCNNSegLib.engine.files.rows import Row, read_rows
+
+from .cases import SPLITS, TrainingCase, TrainingData
+from .description import read_description
+
+IMAGE, LABEL = "image", "label"
+OTHER_COLUMNS = (LABEL, "case", "patient", "split")
+
+
+def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
+    """Cases of a table (comma, semicolon or tab), in its order.
+
+    Columns: ``image``, or one for each channel; ``label``; and, as wanted, ``case`` (the id, else the
+    label file's name), ``patient`` (else each case is a patient of its own) and ``split`` (train,
+    validation or test, for all rows or for none). Paths are relative to the table's folder, whose
+    ``dataset.json``, if there is one, names the labels.
+
+    Parameters
+    ----------
+    path:
+        The table.
+    channels:
+        Names of the channels, for the columns. Without, all columns but the ones above are channels.
+
+    Raises
+    ------
+    FileReadError
+        The table cannot be read, or a file in it does not exist.
+    InputError
+        A column is unknown or missing, a cell is empty or wrong, or two rows are one case.
+    """
+    columns, rows = read_rows(path)
+    sources = _source_columns(path, columns, channels)
+    cases = [_case(path.parent, row, sources) for row in rows]
+    for case, row in zip(cases, rows, strict=True):
+        twin = next(other for other in cases if other.id.casefold() == case.id.casefold())
+        if twin is not case:
+            raise InputError(
+                f"{row.place}: two rows are the case {case.id!r}; name each in the column 'case', or remove one."
+            )
+    if len({bool(case.split) for case in cases}) > 1:
+        missing = next(row for case, row in zip(cases, rows, strict=True) if not case.split)
+        raise InputError(f"{missing.place} has no split, other rows have; fill in {', '.join(SPLITS)} for all or none.")
+    return TrainingData(path, tuple(cases), read_description(path.parent))
+
+
+def _source_columns(path: Path, columns: tuple[str, ...], channels: Sequence[str]) -> tuple[str, ...]:
+    """The columns that hold images, in the channels' order."""
+    rest = tuple(name for name in columns if name not in OTHER_COLUMNS)
+    sources = (IMAGE,) if IMAGE in columns else tuple(channels) or rest
+    missing = [name for name in (*(sources or (IMAGE,)), LABEL) if name not in columns]
+    if missing:
+        wanted = f"'image' or the channels {', '.join(channels)}" if channels else "'image' or one column per channel"
+        raise InputError(f"{path.name} lacks the column {missing[0]!r}; expected {wanted}, and 'label'.")
+    unknown = [name for name in rest if name not in sources]
+    if unknown:
+        known = ", ".join((*sources, *OTHER_COLUMNS))
+        raise InputError(f"{path.name} has the unknown column {unknown[0]!r}; expected {known}; remove the others.")
+    return sources
+
+
+def _case(folder: Path, row: Row, sources: Sequence[str]) -> TrainingCase:
+    files = [_file(folder, row, column) for column in (*sources, LABEL)]
+    cells = row.cells
+    case_id = safe_name(cells.get("case") or stem(files[-1]))
+    split = cells.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise InputError(f"{row.place}: expected a split out of {', '.join(SPLITS)}, got {cells['split']!r}.")
+    return TrainingCase(case_id, tuple(files[:-1]), files[-1], cells.get("patient") or case_id, split)
+
+
+def _file(folder: Path, row: Row, column: str) -> Path:
+    if not row.cells[column]:
+        raise InputError(f"{row.place} has no file in the column {column!r}; fill it in or remove the row.")
+    path = folder / row.cells[column]
+    if not path.exists():
+        raise FileReadError(f"{row.place}: there is no file {path}; check the column {column!r}.")
+    return path
