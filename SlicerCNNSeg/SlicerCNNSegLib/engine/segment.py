@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
 
 import numpy as np
 import torch
@@ -25,7 +23,7 @@ from .preprocess import Placement, Preprocessing
 from .progress import Progress, SubProgress, advance
 from .result import RunRecord, SegmentationResult
 from .settings import SegmentationSettings
-from .version import VERSION
+from .version import versions
 from .volume import Volume
 from .weights import load_networks
 from .windows import Inferer, class_probabilities
@@ -112,7 +110,7 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         settings=settings.to_json(),
         device=str(runner.device),
         precision=runner.precision,
-        versions=versions(),
+        versions=versions(*RECORDED_PACKAGES),
         inputs=tuple(describe(volume) for volume in volumes),
         seconds=dict(stopwatch.seconds),
         warnings=tuple(dict.fromkeys([*warnings, *runner.warnings])),
@@ -244,9 +242,3 @@ def describe(volume: Volume) -> dict[str, object]:
         "size_ijk": list(volume.geometry.size_ijk),
         "ijk_to_ras": volume.ijk_to_ras.tolist(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of CNNSeg, Python and the packages that compute."""
-    found = {"cnnseg": VERSION, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in RECORDED_PACKAGES}

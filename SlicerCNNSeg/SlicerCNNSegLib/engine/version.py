@@ -1,3 +1,14 @@
-"""The version of CNNSeg."""
+"""The version of CNNSeg, and of what computes beneath it."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
 
 VERSION = "0.1.0"
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of CNNSeg, Python and the installed ``packages``, for records."""
+    found = {"cnnseg": VERSION, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in packages}

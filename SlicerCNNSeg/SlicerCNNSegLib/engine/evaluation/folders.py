@@ -16,10 +16,8 @@ only, so it is read together with the number of missing and failed ones.
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from ..files.labelmaps import read_labelmap
 from ..files.segments import generic_label
 from ..labels import Label
 from ..progress import NoProgress, Progress, advance
-from ..version import VERSION
+from ..version import versions
 from ..volume import Geometry
 from .metrics import DEFAULT_TOLERANCE_MM, METRICS, check_tolerance, compare_labelmaps
 from .pairs import Pair, pair_files
@@ -106,11 +104,7 @@ def evaluate_folders(
             "labels": None if labels is None else sorted({int(value) for value in labels}),
             "seed": int(seed),
         },
-        "versions": {
-            "cnnseg": VERSION,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("monai", "numpy", "scipy")},
-        },
+        "versions": versions("monai", "numpy", "scipy"),
         "cases": cases,
         "warnings": names.conflicts,
         "summary": _summary(cases, names, seed),

@@ -19,17 +19,15 @@ sample's variance is 0, as for a perfect score. A class also has its ``counts`` 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from ...errors import SettingsError
 from ...progress import NoProgress, Progress, SubProgress, advance
-from ...version import VERSION
+from ...version import versions
 from ...wording import listed
 from ..statistics import RESAMPLES, Interval
 from .calibration import DEFAULT_BINS, error_by_chance, reliability_bins
@@ -106,11 +104,7 @@ def evaluate_classification(
     described = zip(names, models, samples, strict=True)
     return {
         "settings": {"threshold": float(threshold), "bins": int(bins), "seed": int(seed)},
-        "versions": {
-            "cnnseg": VERSION,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "scipy")},
-        },
+        "versions": versions("numpy", "scipy"),
         "data": _data(table),
         "models": [_Described(model, sample, bins, seed).to_json(name) for name, model, sample in described],
         "comparison": None if other is None else compare(names, models, samples),

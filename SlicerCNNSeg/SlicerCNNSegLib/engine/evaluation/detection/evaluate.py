@@ -16,8 +16,6 @@ The result of ``evaluate_detection`` is plain data, ready for JSON; undefined va
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ import numpy as np
 
 from ...errors import InputError, SettingsError
 from ...progress import NoProgress, Progress, SubProgress, advance
-from ...version import VERSION
+from ...version import versions
 from .boxes import box_average_precision
 from .curves import BAND_RATES, RATES, RESAMPLES, FrocEvents, bootstrap_sensitivities, percentile_interval
 from .luna import MAX_MARKS, UNKNOWN_DIAMETER_MM, Judgement, Verdict, judge
@@ -107,11 +105,7 @@ def evaluate_detection(
             "unknown_diameter_mm": UNKNOWN_DIAMETER_MM,
             "false_positives_per_scan": list(RATES),
         },
-        "versions": {
-            "cnnseg": VERSION,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("monai", "numpy")},
-        },
+        "versions": versions("monai", "numpy"),
         "warnings": _warnings(judgement, included, uids, marks),
         "counts": _counts(judgement, others, uids),
         "froc": froc,
