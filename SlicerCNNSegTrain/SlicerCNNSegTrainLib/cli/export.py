@@ -39,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
 def export_run(folder: RunFolder, bundle: Path) -> None:
     """Write the model, evaluate it on the held-out cases, and complete its metadata and card."""
     from ..engine.card import complete_bundle
-    from ..engine.evaluate import evaluate_bundle, summarise
+    from ..engine.evaluate import evaluate_bundle, in_words, summarise
     from ..engine.export import export_bundle
 
     cases = folder.cases("held_out")
@@ -51,6 +51,5 @@ def export_run(folder: RunFolder, bundle: Path) -> None:
             numbers.append(summarise(evaluate_bundle(bundle, cases, place, bar, mirror=mirror)))
     complete_bundle(bundle, recipe, folder, *numbers)
     for name, metrics in numbers[0].items():
-        dice = metrics["dice"]
-        print(f"{name}: Dice {dice['mean']:.4f} (95 % interval {dice['ci95'][0]:.4f} to {dice['ci95'][1]:.4f})")
+        print(f"{name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")
     print(f"Wrote the model to {bundle}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
+from .evaluate import in_words
 from .export import write_json
 from .recipe import Recipe
 from .run_folder import RunFolder
@@ -112,9 +113,6 @@ def _table(plain: dict[str, Any], mirrored: dict[str, Any]) -> list[str]:
     lines = ["| structure | mirroring | " + " | ".join(COLUMNS.values()) + " |", "| --- " * (2 + len(COLUMNS)) + "|"]
     for name in plain:
         for how, numbers in (("off", plain), ("on", mirrored)):
-            cells = []
-            for metric in COLUMNS:
-                value = numbers[name][metric]
-                cells.append(f"{value['mean']:.3f} ({value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})")
+            cells = [in_words(numbers[name].get(metric), 3) for metric in COLUMNS]
             lines.append(f"| {name} | {how} | " + " | ".join(cells) + " |")
     return lines

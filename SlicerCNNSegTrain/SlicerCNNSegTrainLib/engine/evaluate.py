@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +65,32 @@ def evaluate_bundle(
 
 
 def summarise(report: dict[str, Any]) -> dict[str, Any]:
-    """The few numbers for ``metadata.json`` and the card: per structure and over structures, with 95 % intervals."""
+    """The few numbers for ``metadata.json`` and the card: per structure and over structures.
+
+    A metric that no case gives is left out, and so is the 95 % interval of a single case.
+    """
     rows = {label["name"]: label["metrics"] for label in report["summary"]["labels"].values()}
     rows["mean over structures"] = report["summary"]["all_labels"]["metrics"]
     return {
         name: {
             metric: {
                 "mean": round(values["mean"], 4),
-                "ci95": [round(end, 4) for end in values["ci95"]],
+                **({"ci95": [round(end, 4) for end in values["ci95"]]} if values["ci95"] else {}),
                 "n": values["n"],
             }
             for metric, values in metrics.items()
-            if metric in SUMMARISED and values["mean"] is not None and values["ci95"]
+            if metric in SUMMARISED and values["mean"] is not None
         }
         for name, metrics in rows.items()
     }
+
+
+def in_words(numbers: Mapping[str, Any] | None, digits: int, interval: str = "") -> str:
+    """A metric of ``summarise``: ``0.883 (0.875 to 0.891)``, the interval with its name; ``-`` when there is none."""
+    if numbers is None:
+        return "-"
+    text = f"{numbers['mean']:.{digits}f}"
+    if "ci95" not in numbers:
+        return text
+    low, high = (f"{end:.{digits}f}" for end in numbers["ci95"])
+    return f"{text} ({interval}{low} to {high})"
