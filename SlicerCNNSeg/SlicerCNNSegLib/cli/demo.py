@@ -89,5 +89,5 @@ def demo_image() -> Path:
     places = list(spec.submodule_search_locations or ()) if spec else []
     image = next((Path(place) / IMAGE for place in places if (Path(place) / IMAGE).is_file()), None)
     if image is None:
-        raise FileReadError("The demo's image comes with the package nilearn; run: pip install cnnseg[demo]")
+        raise FileReadError("The demo's image comes with the package nilearn; run: python3 -m pip install nilearn")
     return image
