@@ -131,7 +131,7 @@ def test_a_corrupt_file_does_not_stop_the_others_from_being_checked(own, recipe)
         "empty label": ("box_04",),
     }
     assert set(report.cases[3]) == {"case", "patient", "part"}
-    with pytest.raises(InputError, match=r"The data check found: box_03: .*truncated.* \(and 1 more errors\)"):
+    with pytest.raises(InputError, match=r"The data check found: box_03: .*truncated.* \(2 errors in all\)"):
         report.stop_at_errors()
 
 
@@ -256,7 +256,7 @@ def test_other_channels_than_the_recipes(own, recipe):
     both = replace(recipe, model={**recipe.model, "channels": channels})
     describe(own, channel_names={"0": "FLAIR", "1": "T1"})
     by_kind = [finding for finding in check(own, both).findings if finding.kind == "channels"]
-    assert "expected 2 channels (T1, FLAIR), a file each, as the recipe has them" in by_kind[0].message
+    assert "expected the 2 channels that the recipe has (T1, FLAIR); add or take away files" in by_kind[0].message
     assert len(by_kind[0].cases) == 10
     assert "dataset.json orders the channels FLAIR, T1, the recipe T1, FLAIR" in by_kind[1].message
-    assert "as the dataset.json names them" in the_finding(check(own), "error", "channels").message
+    assert "channels that dataset.json names (FLAIR, T1)" in the_finding(check(own), "error", "channels").message

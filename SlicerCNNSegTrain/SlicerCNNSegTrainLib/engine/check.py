@@ -51,7 +51,7 @@ def check_data(
     facts = list(reading.facts.values())
     names = structure_names(data, facts, recipe)
     findings = [Finding(ERROR, "unreadable", (case_id,), problem) for case_id, problem in reading.unreadable.items()]
-    findings += _image_faults(facts) + _channel_faults(data, recipe)
+    findings += _image_faults(facts) + _channel_faults(data, facts, recipe)
     findings += _label_faults(data, facts, recipe, names, allow_empty)
     try:
         division = divide_read(data.cases, reading, recipe)
@@ -107,15 +107,15 @@ def _image_faults(facts: Sequence[CaseFacts]) -> list[Finding]:
     return findings
 
 
-def _channel_faults(data: TrainingData, recipe: Recipe | None) -> list[Finding]:
+def _channel_faults(data: TrainingData, facts: Sequence[CaseFacts], recipe: Recipe | None) -> list[Finding]:
     """Where the number or the order of the channels is not the recipe's, or, without one, not the data's own."""
     told = list(data.description.channels)
     wanted = list(recipe.channel_names) if recipe else told
     findings = []
-    other = tuple(case.id for case in data.cases if wanted and len(case.images) != len(wanted))
+    other = tuple(one.case.id for one in facts if wanted and len(one.intensities) != len(wanted))
     if other:
-        message = f"expected {len(wanted)} channels ({', '.join(wanted)}), a file each, as the "
-        message += "recipe has them." if recipe else "dataset.json names them."
+        by = "the recipe has" if recipe else "dataset.json names"
+        message = f"expected the {len(wanted)} channels that {by} ({', '.join(wanted)}); add or take away files."
         findings.append(Finding(ERROR, "channels", other, message))
     if told != wanted and sorted(told) == sorted(wanted):
         message = (

@@ -84,5 +84,5 @@ class CheckReport:
         """Raise ``InputError`` with the first error when there is one."""
         errors = self.of(ERROR)
         if errors:
-            more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+            more = f" ({len(errors)} errors in all)" if len(errors) > 1 else ""
             raise InputError(f"The data check found: {errors[0].text}{more}")
