@@ -46,6 +46,8 @@ def test_a_tensor_that_modules_share_is_written_once_and_read_back(tmp_path):
     network = torch.nn.ModuleDict({"a": shared, "b": shared})
     save_weights(network, tmp_path / "w.safetensors")
     assert (tmp_path / "w.safetensors").stat().st_size < 1.2 * (64 * 64 + 64) * 2
+    save_weights(network, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "w.safetensors").read_bytes()
     again = torch.nn.Linear(64, 64)
     load_weights(torch.nn.ModuleDict({"a": again, "b": again}), tmp_path / "w.safetensors")
     torch.testing.assert_close(again.weight, shared.weight.half().float(), atol=0, rtol=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_model
+from safetensors.torch import load_file, save_file
 
 from .errors import WeightsError
 from .files.atomic import replacing
@@ -22,10 +22,16 @@ CACHED_MODELS = 2
 def save_weights(network: torch.nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's parameters and buffers, floating ones as ``dtype``: float16 halves the file.
 
-    A tensor that several modules share (as in MONAI's DynUNet) is written once.
+    A tensor that several modules share (as in MONAI's DynUNet) is written once, under its first name;
+    the same weights always give the same bytes.
     """
+    state, written = {}, set()
+    for name, tensor in deepcopy(network).cpu().to(dtype).state_dict().items():
+        if tensor.numel() == 0 or tensor.data_ptr() not in written:
+            state[name] = tensor.contiguous()
+            written.add(tensor.data_ptr())
     with replacing(path) as temporary:
-        save_model(deepcopy(network).cpu().to(dtype), str(temporary))
+        save_file(state, temporary)
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
