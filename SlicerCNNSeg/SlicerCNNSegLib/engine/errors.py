@@ -4,7 +4,8 @@
 
     CNNSegError
     ├── SettingsError          an option makes no sense                (usage, exit status 2)
-    │   └── UnknownModelError  no model of that id or folder           (usage, exit status 2)
+    │   ├── UnknownModelError  no model of that id or folder           (usage, exit status 2)
+    │   └── LicenceError       a licence that was not accepted         (usage, exit status 2)
     ├── InputError             what came in cannot be used
     │   ├── FileReadError      missing, truncated, unknown file
     │   ├── DicomError         a series that gives no right volume
@@ -13,7 +14,9 @@
     │   ├── ModalityError      the image is of another kind than the model was trained on
     │   └── RegionError        an empty region, or one outside the image
     ├── ModelError             a model folder that is broken
-    │   └── WeightsError       weights that don't fit their network
+    │   ├── WeightsError       weights that don't fit their network
+    │   └── ArchiveError       an archive or folder that is not safe to install
+    ├── DownloadError          a download that failed, or is not what was announced
     ├── OutputError            a result that cannot be written
     ├── DeviceError            a device that is absent or does not work
     │   └── OutOfMemoryError   the last rung of the memory ladder failed
@@ -34,6 +37,10 @@ class SettingsError(CNNSegError):
 
 class UnknownModelError(SettingsError):
     """No model of that id or in that folder."""
+
+
+class LicenceError(SettingsError):
+    """A model's licence is not a permissive one and was not accepted."""
 
 
 class InputError(CNNSegError):
@@ -70,6 +77,14 @@ class ModelError(CNNSegError):
 
 class WeightsError(ModelError):
     """Weights that cannot be read or don't fit their network."""
+
+
+class ArchiveError(ModelError):
+    """An archive or a folder that is not safe to install, or is damaged."""
+
+
+class DownloadError(CNNSegError):
+    """A download failed, is not allowed now, or is not what was announced."""
 
 
 class OutputError(CNNSegError):
