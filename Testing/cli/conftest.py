@@ -16,7 +16,7 @@ class Outcome:
     out: str
     err: str
 
-    def refused(self, status: int, message: str) -> None:
+    def assert_refused(self, status: int, message: str) -> None:
         """Assert one line on stderr that holds the message, and that exit status."""
         assert self.err.startswith("cnnseg: error: "), self.err
         assert message in self.err

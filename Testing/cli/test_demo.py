@@ -36,7 +36,7 @@ def test_the_regions_mirror_each_other_and_lie_inside_the_image():
 def test_without_nilearn_the_message_says_what_to_install(cnnseg, out, monkeypatch):
     monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(demo, "find_model", lambda name: None)
-    cnnseg("demo", "-o", out).refused(2, "pip install nilearn")
+    cnnseg("demo", "-o", out).assert_refused(2, "pip install nilearn")
     assert files_in(out) == []
 
 

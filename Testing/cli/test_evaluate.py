@@ -80,7 +80,7 @@ def test_wrong_usage_is_one_line_and_status_2(cnnseg, folders, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("in the way")
     before = files_in(tmp_path)
-    cnnseg(*line(folders, "evaluation.json"), *more).refused(2, message)
+    cnnseg(*line(folders, "evaluation.json"), *more).assert_refused(2, message)
     assert files_in(tmp_path) == before
 
 
@@ -90,5 +90,5 @@ def test_nothing_is_written_when_a_run_is_stopped(cnnseg, folders, tmp_path, mon
 
     monkeypatch.setattr(evaluation, "read_labelmap", stop)
     (tmp_path / "out").mkdir()
-    cnnseg(*line(folders, tmp_path / "out" / "evaluation.json")).refused(130, "stopped.")
+    cnnseg(*line(folders, tmp_path / "out" / "evaluation.json")).assert_refused(130, "stopped.")
     assert files_in(tmp_path / "out") == []

@@ -98,7 +98,7 @@ def test_wrong_usage_is_one_line_and_status_2(cnnseg, tables, tmp_path, monkeypa
     header = ("case", "truth", "probability_malignant")
     write_table(tmp_path / "other.csv", header, [("x", "malignant", 0.9), ("y", "benign", 0.1)])
     before = files_in(tmp_path)
-    cnnseg(*line(tables[0], "out.json", *more)).refused(2, message)
+    cnnseg(*line(tables[0], "out.json", *more)).assert_refused(2, message)
     assert files_in(tmp_path) == before
 
 
@@ -108,5 +108,5 @@ def test_nothing_is_written_when_a_run_is_stopped(cnnseg, tables, tmp_path, monk
 
     monkeypatch.setattr(plot, "write_plots", stop)
     (tmp_path / "out").mkdir()
-    cnnseg(*line(tables[0], tmp_path / "out" / "a.json", "--plots", tmp_path / "out")).refused(130, "stopped.")
+    cnnseg(*line(tables[0], tmp_path / "out" / "a.json", "--plots", tmp_path / "out")).assert_refused(130, "stopped.")
     assert files_in(tmp_path / "out") == []

@@ -61,7 +61,7 @@ def test_quiet_prints_nothing_and_excluded_findings_are_optional(cnnseg, line, t
 def test_wrong_usage_is_one_line_and_status_2(cnnseg, line, tmp_path, monkeypatch, more, message):
     monkeypatch.chdir(tmp_path)
     before = files_in(tmp_path)
-    cnnseg(*line, "-o", "out.json", *more).refused(2, message)
+    cnnseg(*line, "-o", "out.json", *more).assert_refused(2, message)
     assert files_in(tmp_path) == before
 
 
@@ -71,5 +71,5 @@ def test_nothing_is_written_when_it_is_stopped(cnnseg, line, tmp_path, monkeypat
 
     monkeypatch.setattr(evaluate, "judge", stop)
     (tmp_path / "out").mkdir()
-    cnnseg(*line, "-o", tmp_path / "out" / "detection.json").refused(130, "stopped.")
+    cnnseg(*line, "-o", tmp_path / "out" / "detection.json").assert_refused(130, "stopped.")
     assert files_in(tmp_path / "out") == []

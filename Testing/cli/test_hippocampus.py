@@ -39,7 +39,7 @@ def test_images_are_segmented_and_evaluated(cnnseg, data_folder, out, tmp_path):
 def test_a_ct_is_refused_and_forced(cnnseg, data_folder, out):
     image = data_folder / "totalsegmentator_samples" / "example_ct.nii.gz"
     outcome = cnnseg("segment", image, "-o", out, "--model", DEFAULT_MODEL)
-    outcome.refused(1, f"The model {DEFAULT_MODEL} expects MR, but")
+    outcome.assert_refused(1, f"The model {DEFAULT_MODEL} expects MR, but")
     assert "--force" in outcome.err
     assert files_in(out) == []
     small = ["--roi", "40,52,40,56,40,52"]

@@ -86,7 +86,7 @@ def test_a_run_from_start_to_end(cnnseg, images, out):
 
 def test_wrong_usage_is_told_on_both_ways(cnnseg, images, out):
     outcome = cnnseg("segment", images[0], "-o", out, "--model", "absent", "--json")
-    outcome.refused(2, "No model 'absent'")
+    outcome.assert_refused(2, "No model 'absent'")
     (line,) = objects(outcome.out)
     assert (line["event"], line["error"], line["status"]) == ("error", "UnknownModelError", 2)
     assert f"cnnseg: error: {line['message']}\n" == outcome.err

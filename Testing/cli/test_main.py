@@ -47,7 +47,7 @@ def test_every_command_has_help(cnnseg, command):
     ],
 )
 def test_wrong_arguments_are_one_line_and_status_2(cnnseg, arguments, message):
-    cnnseg(*arguments).refused(2, message)
+    cnnseg(*arguments).assert_refused(2, message)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_an_unforeseen_error_is_one_line_and_a_traceback_with_debug(cnnseg, monk
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(models, "list_models", fail)
-    cnnseg("models", "list").refused(1, "RuntimeError: first line second line; run with --debug for the traceback.")
+    cnnseg("models", "list").assert_refused(
+        1, "RuntimeError: first line second line; run with --debug for the traceback."
+    )
     shown = cnnseg("models", "list", "--debug")
     assert shown.status == 1
     assert "Traceback (most recent call last)" in shown.err
@@ -94,7 +96,7 @@ def test_ctrl_c_is_one_line_and_status_130(cnnseg, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "list_models", stop)
-    cnnseg("models", "list").refused(130, "stopped.")
+    cnnseg("models", "list").assert_refused(130, "stopped.")
 
 
 def test_the_terminate_signal_works_like_ctrl_c_and_its_handler_is_given_back(cnnseg, monkeypatch):

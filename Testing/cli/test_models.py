@@ -81,9 +81,9 @@ def test_one_model_as_json_and_by_folder(cnnseg, models):
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(cnnseg):
-    cnnseg("models", "show", "absent").refused(2, "No model 'absent': expected one of blob, pair")
+    cnnseg("models", "show", "absent").assert_refused(2, "No model 'absent': expected one of blob, pair")
 
 
 def test_a_broken_model_cannot_be_shown(cnnseg, models):
     (models / "blob" / "configs" / "metadata.json").unlink()
-    cnnseg("models", "show", "blob").refused(1, "The model blob lacks configs/metadata.json")
+    cnnseg("models", "show", "blob").assert_refused(1, "The model blob lacks configs/metadata.json")

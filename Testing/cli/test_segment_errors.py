@@ -44,7 +44,7 @@ class TestWhatIsKnownBeforeTheFirstCase:
         line = [argument.format(**places) for argument in arguments]
         if "--model" not in line:
             line += ["--model", "blob"]
-        cnnseg("segment", *line, "-o", out).refused(2, message)
+        cnnseg("segment", *line, "-o", out).assert_refused(2, message)
         assert files_in(out) == []
 
     @pytest.mark.parametrize(
@@ -57,33 +57,33 @@ class TestWhatIsKnownBeforeTheFirstCase:
     )
     def test_an_output_that_cannot_be_written(self, cnnseg, images, tmp_path, output, message):
         (tmp_path / "file").write_text("in the way")
-        cnnseg("segment", images[0], "-o", tmp_path / output, "--model", "blob").refused(2, message)
+        cnnseg("segment", images[0], "-o", tmp_path / output, "--model", "blob").assert_refused(2, message)
 
     def test_a_file_for_several_cases(self, cnnseg, images, out):
         outcome = cnnseg("segment", *images, "-o", out / "x.nii.gz", "--model", "blob")
-        outcome.refused(2, "Expected a folder for the outputs of 3 cases, got the file")
+        outcome.assert_refused(2, "Expected a folder for the outputs of 3 cases, got the file")
 
     def test_a_file_of_another_format(self, cnnseg, images, out):
         outcome = cnnseg("segment", images[0], "-o", out / "x.nii.gz", "--format", "mha", "--model", "blob")
-        outcome.refused(2, "says nii.gz, --format mha; name a folder to have both")
+        outcome.assert_refused(2, "says nii.gz, --format mha; name a folder to have both")
 
     @pytest.mark.parametrize("output", ["in", "in/a.nii.gz"])
     def test_an_output_over_an_input(self, cnnseg, images, tmp_path, output):
         before = images[0].read_bytes()
         outcome = cnnseg("segment", images[0], "-o", tmp_path / output, "--format", "nii.gz", "--model", "blob")
-        outcome.refused(2, "would overwrite an input; choose another folder with -o")
+        outcome.assert_refused(2, "would overwrite an input; choose another folder with -o")
         assert images[0].read_bytes() == before
 
     def test_a_model_of_another_task(self, cnnseg, images, out, models):
         path = models / "blob" / "configs" / "metadata.json"
         path.write_text(path.read_text().replace('"segmentation"', '"detection"'))
         outcome = cnnseg("segment", images[0], "-o", out, "--model", "blob")
-        outcome.refused(2, "The model blob is for detection; choose one for segmentation.")
+        outcome.assert_refused(2, "The model blob is for detection; choose one for segmentation.")
 
     def test_a_broken_model(self, cnnseg, images, out, models):
         (models / "blob" / "configs" / "inference.json").unlink()
         outcome = cnnseg("segment", images[0], "-o", out, "--model", "blob")
-        outcome.refused(2, "The model blob lacks configs/inference.json")
+        outcome.assert_refused(2, "The model blob lacks configs/inference.json")
 
 
 def truncated(path: Path) -> Path:
@@ -139,7 +139,7 @@ class TestWhatFailsInACase:
         (tmp_path / "in").mkdir()
         path = make(tmp_path / "in" / "bad.nii.gz")
         outcome = cnnseg("segment", path, "-o", out, "--model", "blob", *options)
-        outcome.refused(1, message)
+        outcome.assert_refused(1, message)
         assert outcome.out == ""
         assert files_in(out) == []
 
@@ -148,7 +148,7 @@ class TestWhatFailsInACase:
         make, options, message = FAULTS[fault]
         bad = make(images[0].with_name("bad.nii.gz"))
         outcome = cnnseg("segment", images[0], bad, images[1], "-o", out, "--model", "blob", *options)
-        outcome.refused(1, "cnnseg: error: bad: ")
+        outcome.assert_refused(1, "cnnseg: error: bad: ")
         assert message in outcome.err
         assert outcome.out.splitlines()[-1].startswith("3 cases: 2 done, 1 failed; ")
         assert files_in(out) == ["a.run.json", "a.seg.nrrd", "b.run.json", "b.seg.nrrd", "volumes.csv"]
@@ -173,16 +173,16 @@ class TestWhatFailsInACase:
 
         monkeypatch.setattr(report, "write_overlay", fail)
         outcome = cnnseg("segment", images[0], "-o", out, "--model", "blob", "--report")
-        outcome.refused(1, "No space left on device")
+        outcome.assert_refused(1, "No space left on device")
         assert files_in(out) == []
 
     def test_a_device_that_is_not_there_stops_the_run_at_once(self, cnnseg, images, out):
         outcome = cnnseg("segment", *images, "-o", out, "--model", "blob", "--device", "cuda:99")
-        outcome.refused(1, "The device cuda:99 does not work")
+        outcome.assert_refused(1, "The device cuda:99 does not work")
         assert files_in(out) == []
 
     def test_weights_that_do_not_fit_stop_the_run_at_once(self, cnnseg, images, out, models):
         path = next((models / "blob" / "models").iterdir())
         path.write_bytes(path.read_bytes()[:-10])
-        cnnseg("segment", *images, "-o", out, "--model", "blob").refused(1, "")
+        cnnseg("segment", *images, "-o", out, "--model", "blob").assert_refused(1, "")
         assert files_in(out) == []

@@ -123,21 +123,12 @@ def class_probabilities(
     """
     device = next(networks[0].parameters()).device
     stacked = _with_neighbours(image, inferer.slices) if inferer.slices else image
-    mirrorings = inferer.mirrorings(mirror)
-    passes = [(network, axes) for network in networks for axes in mirrorings]
+    passes = [(network, axes) for network in networks for axes in inferer.mirrorings(mirror)]
     batches = math.ceil(_count_windows(tuple(image.shape[1:]), inferer) / inferer.batch)
-    done = 0
+    predict = _Predictor(networks[0], inferer.slices > 0, autocast, progress, batches * len(passes))
     total: torch.Tensor | None = None
     for network, axes in passes:
-
-        def predict(windows: torch.Tensor, network: torch.nn.Module = network) -> torch.Tensor:
-            nonlocal done
-            with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-                scores = network(windows[..., 0])[..., None] if inferer.slices else network(windows)
-            done += 1
-            advance(progress, done / (batches * len(passes)), "Running the network")
-            return scores.float()
-
+        predict.network = network
         dims = [axis + 1 for axis in axes]
         scores = sliding_window_inference(
             stacked.flip(dims)[None],
@@ -153,6 +144,28 @@ def class_probabilities(
         total = probabilities if total is None else total.add_(probabilities)
     assert total is not None
     return total.div_(len(passes))
+
+
+@dataclass
+class _Predictor:
+    """A network on a batch of windows, counted.
+
+    ``flat`` windows of one slice go to a 2-D network; ``batches`` is how many there will be.
+    """
+
+    network: torch.nn.Module
+    flat: bool
+    autocast: torch.dtype | None
+    progress: Progress
+    batches: int
+    done: int = 0
+
+    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(windows.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            scores = self.network(windows[..., 0])[..., None] if self.flat else self.network(windows)
+        self.done += 1
+        advance(self.progress, self.done / self.batches, "Running the network")
+        return scores.float()
 
 
 def _count_windows(size: tuple[int, ...], inferer: Inferer) -> int:
