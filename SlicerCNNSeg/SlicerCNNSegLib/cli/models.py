@@ -1,4 +1,4 @@
-"""``cnnseg models``: which models there are, and what each is."""
+"""``cnnseg models``: which models there are, what each is, and (``models_store.py``) the user's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine.catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..engine.package import ModelPackage
+from . import models_store
 from .status import DONE
 from .terminal import table
 
@@ -17,8 +18,12 @@ NAMES_WIDTH = 44
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``models`` with ``list`` and ``show``."""
-    parser = subparsers.add_parser("models", help="list and show models", description="List and show models.")
+    """Add ``models`` with its actions."""
+    parser = subparsers.add_parser(
+        "models",
+        help="list, show, install and check models",
+        description="List and show models; install, remove, check and pack the user's own.",
+    )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list all models", description="List all models, also broken ones.")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -27,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     showing.add_argument("model", metavar="ID|FOLDER")
     showing.add_argument("--json", action="store_true", help="print JSON")
     showing.set_defaults(execute=execute_show)
-    for one in (listing, showing):
+    for one in (listing, showing, *models_store.add_parsers(actions)):
         one.add_argument("--debug", action="store_true", help="show the traceback of errors")
 
 

@@ -1,0 +1,195 @@
+"""``cnnseg models install``, ``remove``, ``check`` and ``pack``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from ..engine.catalogue import CatalogueEntry, find_model, list_models
+from ..engine.package import ModelPackage
+from .status import DONE, SOME_FAILED
+from .terminal import TerminalProgress, table
+
+INSTALL_EPILOG = """\
+examples:
+  cnnseg models install my-model.zip
+  cnnseg models install https://example.org/my-model.zip --checksum sha256:HEX
+
+Every member of the archive is checked before it is unpacked; only models whose weights are safetensors are
+installed. A download that breaks off goes on where it stopped.
+
+exit status: 0 installed, 1 refused or failed, 2 wrong usage (also: it is there already, licence not accepted)
+"""
+
+ANSWERS = {None: "not asked", True: "passed", False: "FAILED"}
+
+
+def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    """Add the four actions; their parsers."""
+    installing = actions.add_parser(
+        "install",
+        help="install a model from a zip file, a folder or an address",
+        description="Install a model into the user's folder.",
+        epilog=INSTALL_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    installing.add_argument("source", metavar="FILE.zip|FOLDER|URL")
+    installing.add_argument(
+        "--checksum",
+        metavar="ALGORITHM:HEX",
+        help="what the file must have, verified before it is opened (sha256, sha1 or md5); an address needs it",
+    )
+    installing.add_argument("--replace", action="store_true", help="take the place of an installed model of that id")
+    installing.add_argument(
+        "--accept-licence", action="store_true", help="accept the model's licence without a question"
+    )
+    installing.add_argument(
+        "--offline", action="store_true", help="never use the network (as CNNSEG_OFFLINE=1 in the environment)"
+    )
+    installing.set_defaults(execute=execute_install)
+    removing = actions.add_parser(
+        "remove", help="delete an installed model", description="Delete a model of the user's folder."
+    )
+    removing.add_argument("model", metavar="ID")
+    removing.set_defaults(execute=execute_remove)
+    checking = actions.add_parser(
+        "check",
+        help="check that models are intact and work",
+        description="Check that a model, or all, can be read, that the weights fit, that nothing was changed, and "
+        "that a synthetic image gives the labels that it gave where the model was made.",
+        epilog="exit status: 0 nothing failed, 1 something failed, 2 wrong usage",
+    )
+    checking.add_argument("model", metavar="ID|FOLDER", nargs="?", help="default: all models")
+    checking.add_argument("--json", action="store_true", help="print JSON")
+    checking.set_defaults(execute=execute_check)
+    packing = actions.add_parser(
+        "pack",
+        help="write a model as a zip file for another machine",
+        description="Write a model as the zip file that 'cnnseg models install' takes; the same model gives the same "
+        "bytes.",
+    )
+    packing.add_argument("model", metavar="ID|FOLDER")
+    packing.add_argument("-o", "--output", metavar="FILE.zip", type=Path, required=True)
+    packing.set_defaults(execute=execute_pack)
+    return [installing, removing, checking, packing]
+
+
+def execute_install(arguments: argparse.Namespace) -> int:
+    """Install; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        See ``engine/store/store.py``; nothing was installed.
+    """
+    from ..engine.store.downloads import Checksum
+    from ..engine.store.store import install
+
+    checksum = Checksum.parse(arguments.checksum) if arguments.checksum else None
+
+    def acknowledge(package: ModelPackage, text: str) -> bool:
+        return _acknowledge(package, text, accepted=arguments.accept_licence)
+
+    with _progress() as progress:
+        package = install(
+            arguments.source,
+            checksum=checksum,
+            replace=arguments.replace,
+            offline=arguments.offline,
+            acknowledge=acknowledge,
+            progress=progress,
+        )
+    print(f"Installed {package.id} {package.version} ({package.licence}) in {package.folder}")
+    return DONE
+
+
+def execute_remove(arguments: argparse.Namespace) -> int:
+    """Remove; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        See ``engine/store/store.py``.
+    """
+    from ..engine.store.store import remove
+
+    print(f"Removed {arguments.model} from {remove(arguments.model)}")
+    return DONE
+
+
+def execute_check(arguments: argparse.Namespace) -> int:
+    """Check one model or all; returns the exit status.
+
+    Raises
+    ------
+        There is no such model.
+    """
+    from ..engine.store.self_check import Finding, check_model
+
+    found: list[tuple[str, list[Finding]]] = []
+    with _progress() as progress:
+        found += [(entry.id, check_model(entry, progress)) for entry in _entries(arguments.model)]
+    if arguments.json:
+        print(
+            json.dumps([{"id": name, "findings": [asdict(f) for f in findings]} for name, findings in found], indent=2)
+        )
+    else:
+        rows = [(name, f.question, ANSWERS[f.passed], f.detail) for name, findings in found for f in findings]
+        print(table(rows, ("id", "question", "answer", "")))
+    failed = any(finding.passed is False for _, findings in found for finding in findings)
+    return SOME_FAILED if failed else DONE
+
+
+def execute_pack(arguments: argparse.Namespace) -> int:
+    """Pack; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        See ``engine/store/store.py``; no file was written.
+    """
+    import hashlib
+
+    from ..engine.store.store import pack_model
+
+    with _progress() as progress:
+        pack_model(arguments.model, arguments.output, progress)
+    with arguments.output.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    print(f"{arguments.output}\nsha256:{digest}")
+    return DONE
+
+
+@contextmanager
+def _progress() -> Iterator[TerminalProgress]:
+    progress = TerminalProgress()
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def _entries(model: str | None) -> list[CatalogueEntry]:
+    """The entries to check: all, the one of that id (also a broken one), or that folder."""
+    if model is None:
+        return list_models()
+    named = [entry for entry in list_models() if entry.id == model]
+    if named:
+        return named
+    package = find_model(model)
+    return [CatalogueEntry(package.id, package.folder, package)]
+
+
+def _acknowledge(package: ModelPackage, text: str, *, accepted: bool) -> bool:
+    """Show the licence, and ask where somebody can answer."""
+    sys.stderr.write("".join(f"{line}\n" for line in (f"Licence of {package.id}: {package.licence}", text) if line))
+    if accepted or not sys.stdin.isatty():
+        return accepted
+    sys.stderr.write(f"Do you accept the licence {package.licence}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,209 @@
+"""Installing, removing and packing models of the user's folder."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..catalogue import CatalogueEntry, find_model, list_models, user_models_folder
+from ..errors import DownloadError, LicenceError, ModelError, OutputError, SettingsError, UnknownModelError
+from ..package import ModelPackage
+from ..progress import NoProgress, Progress, SubProgress
+from .archives import pack, unpack
+from .contents import bundle_root, check_contents
+from .downloads import OFFLINE, Checksum, download, is_offline
+from .licences import is_permissive
+
+Acknowledge = Callable[[ModelPackage, str], bool]
+"""Shows a model's licence (its text, or "" when the model has none) and says whether the user accepts it."""
+
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "data_license.txt")
+LICENCE_BYTES = 100_000
+DOWNLOADS = ".downloads"
+
+
+def install(
+    source: str | Path,
+    *,
+    checksum: Checksum | None = None,
+    replace: bool = False,
+    offline: bool = False,
+    acknowledge: Acknowledge | None = None,
+    progress: Progress | None = None,
+) -> ModelPackage:
+    """Put a model into the user's folder.
+
+    It is fetched when ``source`` is an address, verified, unpacked beside its place with every member checked, read,
+    and takes its place by one rename: it is there whole or not at all.
+
+    Parameters
+    ----------
+    source:
+        A zip or tar file, a folder, or an http(s) address.
+    checksum:
+        What the file must have; an address needs one.
+    replace:
+        Take the place of a model of that id; the old one stays until the new one is there.
+    offline:
+        Never use the network, as under ``CNNSEG_OFFLINE``.
+    acknowledge:
+        Asked when the licence is not a permissive one; None accepts none of those.
+
+    Raises
+    ------
+    SettingsError
+        The address has no checksum; a folder cannot have one; the model is there already; LicenceError when the
+        licence was not accepted.
+    ArchiveError, ModelError, WeightsError
+        The model is not safe to install, or broken.
+    DownloadError, FileReadError, OutputError, Cancelled
+        As they say; nothing was installed.
+    """
+    progress = progress or NoProgress()
+    store = user_models_folder()
+    fetched: Path | None = None
+    if str(source).lower().startswith(("http://", "https://")):
+        if checksum is None:
+            raise SettingsError(f"Give the published checksum of {source} with --checksum sha256:HEX.")
+        if offline or is_offline():
+            raise DownloadError(
+                f"{source} is not fetched: the network is forbidden ({OFFLINE}, --offline); give a file."
+            )
+        fetched = download(str(source), store / DOWNLOADS, checksum, SubProgress(progress, 0.0, 0.7))
+    elif checksum is not None:
+        if not Path(source).is_file():
+            raise SettingsError(f"Expected a file to verify the checksum of, got {source}.")
+        checksum.verify(Path(source))
+    with _staging(store) as staging:
+        try:
+            unpack(fetched or Path(source), staging, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
+            root = bundle_root(staging, str(source))
+            package = check_contents(root, str(source))
+        except ModelError:
+            if fetched:  # another try would be refused as well
+                fetched.unlink()
+            raise
+        target = _free_place(store, package, replace)
+        if not is_permissive(package.licence) and not (acknowledge and acknowledge(package, _licence_text(root))):
+            raise LicenceError(
+                f"The model {package.id} has the licence {package.licence!r}; read it, and accept it with "
+                "--accept-licence."
+            )
+        _place(root, target)
+    if fetched:
+        fetched.unlink()
+    progress.report(1.0, "Installed")
+    return ModelPackage.read(target)
+
+
+def remove(model: str) -> Path:
+    """Delete a model of the user's folder, also a broken one; returns where it was.
+
+    Raises
+    ------
+    UnknownModelError
+        There is no model of that id.
+    SettingsError
+        It is a model that came with CNNSeg.
+    OutputError
+        It cannot be deleted.
+    """
+    entry = _entry(model)
+    store = user_models_folder()
+    if entry.folder.parent.resolve() != store.resolve():
+        raise SettingsError(f"The model {entry.id} came with CNNSeg and stays; models in {store} can be removed.")
+    try:
+        if entry.folder.is_symlink():  # somebody's own folder, linked in: only the link is ours
+            entry.folder.unlink()
+            return entry.folder
+        grave = entry.folder.rename(store / f".removed-{secrets.token_hex(4)}")
+        shutil.rmtree(grave)
+    except OSError as error:
+        raise OutputError(f"Cannot remove {entry.folder}: {error.strerror or error}.") from error
+    return entry.folder
+
+
+def pack_model(model: str, path: Path, progress: Progress | None = None) -> ModelPackage:
+    """Write a model as the zip file that ``install`` takes; the same model gives the same bytes.
+
+    Raises
+    ------
+    UnknownModelError, ModelError, ArchiveError
+        There is none, it is broken, or it holds what cannot be installed.
+    OutputError, SettingsError
+        The place cannot be written to, or the name does not end in .zip.
+    """
+    if path.suffix.lower() != ".zip":
+        raise SettingsError(f"Expected a file name that ends in .zip, got {path}.")
+    package = find_model(model)
+    check_contents(package.folder, package.id)
+    pack(package.folder, path, package.id, progress or NoProgress())
+    return package
+
+
+def _entry(model: str) -> CatalogueEntry:
+    entries = list_models()
+    for entry in entries:
+        if entry.id == model:
+            return entry
+    known = ", ".join(entry.id for entry in entries) or "none"
+    raise UnknownModelError(f"No model {model!r}: expected one of {known}; see 'cnnseg models list'.")
+
+
+def _free_place(store: Path, package: ModelPackage, replace: bool) -> Path:
+    """Where the model goes: its id's folder, or the one that the user's model of that id has."""
+    same = next((entry.folder for entry in list_models() if entry.id == package.id), None)
+    in_store = same is not None and same.parent.resolve() == store.resolve()
+    target = same if same is not None and in_store else store / package.id
+    if (same or target.exists()) and not replace:
+        where = same or target
+        raise SettingsError(f"The model {package.id} is there already ({where}); install with --replace to replace it.")
+    return target
+
+
+def _licence_text(root: Path) -> str:
+    """The licence files of a model, without control characters."""
+    texts = []
+    for name in LICENCE_FILES:
+        if (root / name).is_file():
+            with (root / name).open("rb") as stream:
+                text = stream.read(LICENCE_BYTES).decode("utf-8", "replace")
+            texts.append("".join(c for c in text if c.isprintable() or c in "\n\t"))
+    return "\n\n".join(texts)
+
+
+@contextmanager
+def _staging(store: Path) -> Iterator[Path]:
+    """A folder beside the models, hidden from their list, that goes whatever happens."""
+    folder = store / f".installing-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {store}: {error.strerror or error}.") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(root: Path, target: Path) -> None:
+    """Rename a checked model into its place; what was there goes only when that has succeeded."""
+    old = target.with_name(f".replaced-{secrets.token_hex(4)}")
+    try:
+        if target.exists() or target.is_symlink():
+            target.rename(old)
+        try:
+            root.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as error:
+        raise OutputError(f"Cannot put the model into {target}: {error.strerror or error}.") from error
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
