@@ -39,6 +39,8 @@ def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
     assert f"| Box | off | {dice['mean']:.3f}" in card
     assert "8 cases were trained on, 2 were held out (fold 0 of 5" in card
     assert "only boxes" in card
+    assert "--recipe recipe.json --export" in card  # not a shipped recipe: the run's own file
+    assert "60 steps of 2 windows of 16x16x12 voxels" in card
     case = json.loads((trained.parents[1] / "run" / "split.json").read_text())["held_out"][0]
     result = run(SegmentationSettings("box", device="cpu"), [read_volume(boxes / "imagesTr" / f"{case}.nii.gz")])
     truth = read_volume(boxes / "labelsTr" / f"{case}.nii.gz").array[0]

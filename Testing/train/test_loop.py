@@ -1,5 +1,6 @@
 """The loop learns, and an interrupted run ends where an uninterrupted one does."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegTrainLib.engine.check import divide_read
 from SlicerCNNSegTrainLib.engine.checkpoint import load_checkpoint
 from SlicerCNNSegTrainLib.engine.folder import read_folder
-from SlicerCNNSegTrainLib.engine.loop import Trainer, _average_weights, learning_rate
+from SlicerCNNSegTrainLib.engine.loop import Trainer, _average_weights
 from SlicerCNNSegTrainLib.engine.losses import DeepSupervisionLoss
 from SlicerCNNSegTrainLib.engine.reading import read_cases
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
@@ -62,13 +63,34 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
         load_checkpoint(tmp_path / "last.pt")
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero(recipe):
-    rates = [learning_rate(recipe, step) for step in range(recipe.steps + 1)]
-    assert rates[0] == pytest.approx(recipe.learning_rate / recipe.warmup_steps)
-    assert max(rates) == pytest.approx(recipe.learning_rate)
-    assert rates.index(max(rates)) in (recipe.warmup_steps - 1, recipe.warmup_steps)
-    assert rates[-1] == pytest.approx(0, abs=1e-12)
-    assert rates[recipe.warmup_steps :] == sorted(rates[recipe.warmup_steps :], reverse=True)
+def test_a_budget_of_time_is_kept_and_the_learning_rate_ends_low(tmp_path, recipe, samples):
+    clock = itertools.count(step=0.1)  # every look at the clock takes a tenth of a second
+    timed = replace(recipe, minutes=0.5)
+    trainer = Trainer(timed, RunFolder(tmp_path), *samples, clock=lambda: next(clock))
+    recording = RecordingProgress()
+    trainer.run(recording)
+    state = load_checkpoint(RunFolder(tmp_path).last)
+    assert state["seconds"] == pytest.approx(30, rel=0.05)
+    assert recording.reports[-1][0] == 1.0
+    assert "of 0.5 minutes" in recording.reports[-1][1]
+    rates = [float(line.split(",")[2]) for line in RunFolder(tmp_path).curves.read_text().splitlines()[1:]]
+    assert rates[-1] < 0.01 * recipe.learning_rate
+
+
+def test_a_resumed_run_keeps_the_rest_of_its_time(tmp_path, recipe, samples):
+    timed = replace(recipe, minutes=0.5)
+    clock = itertools.count(step=0.1)
+    Trainer(timed, RunFolder(tmp_path), *samples, clock=lambda: next(clock)).run(RecordingProgress(cancel_at=0.5))
+    assert load_checkpoint(RunFolder(tmp_path).last)["seconds"] == pytest.approx(15, rel=0.1)
+    later = itertools.count(start=1000, step=0.1)
+    Trainer(timed, RunFolder(tmp_path), *samples, resume=True, clock=lambda: next(later)).run(NoProgress())
+    assert load_checkpoint(RunFolder(tmp_path).last)["seconds"] == pytest.approx(30, rel=0.05)
+
+
+def test_too_little_time_is_refused(tmp_path, recipe, samples):
+    clock = itertools.count(step=10)
+    with pytest.raises(SettingsError, match=r"Expected more than 0.1 minutes: validating .* takes 20 s here"):
+        Trainer(replace(recipe, minutes=0.1), RunFolder(tmp_path), *samples, clock=lambda: next(clock))
 
 
 def test_deep_supervision_weighs_the_levels_by_halves():

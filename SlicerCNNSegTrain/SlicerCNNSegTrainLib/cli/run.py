@@ -32,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--recipe", default="hippocampus-mr", help="shipped recipe or recipe file (default: %(default)s)"
     )
     parser.add_argument("--steps", type=int, help="number of training steps, instead of the recipe's")
+    parser.add_argument("--minutes", type=float, help="train for so many minutes, instead of a number of steps")
     parser.add_argument("--fold", type=int, help="which fold to hold out, instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed of every random number, instead of the recipe's")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
@@ -53,7 +54,11 @@ def execute(options: argparse.Namespace) -> int:
     from ..engine.recipe import Recipe
     from ..engine.run_folder import RunFolder
 
-    given = {name: getattr(options, name) for name in ("steps", "fold", "seed") if getattr(options, name) is not None}
+    given = {
+        name: getattr(options, name)
+        for name in ("steps", "minutes", "fold", "seed")
+        if getattr(options, name) is not None
+    }
     recipe = replace(Recipe.read(options.recipe), **given)
     folder = RunFolder(options.output)
     reading, division = _checked_data(options.data, recipe, folder, allow_empty=options.allow_empty)

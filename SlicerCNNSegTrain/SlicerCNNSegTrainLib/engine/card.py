@@ -11,7 +11,7 @@ from SlicerCNNSegLib.engine.files.atomic import replacing
 
 from .evaluate import in_words
 from .export import write_json
-from .recipe import Recipe
+from .recipe import Recipe, shipped_recipes
 from .run_folder import RunFolder
 
 CARD = "README.md"
@@ -43,7 +43,7 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
     folds = f"fold {recipe.fold} of {recipe.folds}, patients shuffled with seed {recipe.seed}"
     split = {"division": folds, "test": []} | json.loads(run.split.read_text(encoding="utf-8"))
     with run.curves.open(encoding="utf-8", newline="") as stream:
-        minutes = float(list(csv.DictReader(stream))[-1]["seconds"]) / 60
+        last = list(csv.DictReader(stream))[-1]
     return "\n".join(
         [
             f"# {model['id']}: {model['title']}",
@@ -64,10 +64,10 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
             "## Training",
             "",
             "```",
-            f"cnnseg-train run DATA -o RUN --recipe {model['id']} --export BUNDLE",
+            f"cnnseg-train run DATA -o RUN --recipe {_recipe_name(recipe)} --export BUNDLE",
             "```",
             "",
-            _training_paragraph(recipe, minutes),
+            _training_paragraph(recipe, int(last["step"]), float(last["seconds"]) / 60),
             "",
             "## How good it is",
             "",
@@ -99,10 +99,17 @@ def _data_paragraph(recipe: Recipe, split: dict[str, Any]) -> str:
     )
 
 
-def _training_paragraph(recipe: Recipe, minutes: float) -> str:
+def _recipe_name(recipe: Recipe) -> str:
+    """How to name the recipe on the command line: the shipped one where it is that, else the run's own file."""
+    name = str(recipe.model["id"])
+    shipped = name in shipped_recipes() and Recipe.read(name).decisive() == recipe.decisive()
+    return name if shipped else "recipe.json"
+
+
+def _training_paragraph(recipe: Recipe, steps: int, minutes: float) -> str:
     window = "x".join(map(str, recipe.patch_size))
     return (
-        f"DATA is the data set's folder or table. {recipe.steps} steps of {recipe.batch_size} windows of {window} "
+        f"DATA is the data set's folder or table. {steps} steps of {recipe.batch_size} windows of {window} "
         f"voxels in {recipe.precision} took {minutes:.0f} minutes. The weights are the exponential moving average at "
         "the step with the best validation Dice, kept in float16. That step was chosen on the held-out cases, so the "
         "numbers below are slightly optimistic."

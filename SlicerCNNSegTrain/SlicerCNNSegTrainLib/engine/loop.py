@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -23,14 +22,8 @@ from .losses import DeepSupervisionLoss
 from .recipe import Recipe
 from .run_folder import RunFolder
 from .samples import Sample, Sampler
+from .schedule import StepSchedule, TimeSchedule
 from .validation import mean_dice
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter, 2017)."""
-    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    rest = max(0, step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
 
 
 class Trainer:
@@ -46,12 +39,14 @@ class Trainer:
         The cases in network space.
     resume:
         Go on from the folder's last checkpoint, if there is one: the weights come out as if the run
-        had never stopped.
+        had never stopped (with a number of steps; with a number of minutes the clock has its say).
+    clock:
+        Seconds from any fixed point.
 
     Raises
     ------
     SettingsError
-        The folder holds a run with another recipe.
+        The folder holds a run with another recipe, or the recipe's minutes are too few.
     """
 
     def __init__(
@@ -62,8 +57,9 @@ class Trainer:
         validation: Sequence[Sample],
         *,
         resume: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._recipe, self._folder, self._validation = recipe, folder, validation
+        self._recipe, self._folder, self._validation, self._clock = recipe, folder, validation, clock
         torch.manual_seed(recipe.seed)
         self._sampler = Sampler(training, recipe)
         self._network = build_network(recipe.network)
@@ -75,33 +71,45 @@ class Trainer:
             self._network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self._inferer = Inferer(recipe.patch_size, overlap=float(recipe.inference["overlap"]))
-        self._step, self._best, self._seconds = 0, -1.0, 0.0
+        self._step, self._best = 0, -1.0
         self._curves: list[list[int | str]] = [["step", "loss", "learning_rate", "dice", "seconds"]]
-        self._claim_folder(resume)
+        self._begun = clock() - self._claim_folder(resume)
+        self._schedule: StepSchedule | TimeSchedule = StepSchedule(recipe)
+        if recipe.minutes:
+            self._schedule = TimeSchedule(recipe, self._seconds, self._validation_seconds())
 
     def run(self, progress: Progress) -> float:
-        """Train to the recipe's last step, or until cancelled (with a checkpoint); the best mean Dice."""
-        recipe = self._recipe
+        """Train to the end of the schedule, or until cancelled (with a checkpoint); the best mean Dice."""
+        schedule = self._schedule
         losses: list[float] = []
-        while self._step < recipe.steps:
-            started = time.perf_counter()
+        done = schedule.fraction(self._step)  # looked at once a step: a clock goes on between two looks
+        while done < 1:
             losses.append(self._train_step())
             self._step += 1
-            self._seconds += time.perf_counter() - started
-            if self._step % recipe.validate_every == 0 or self._step == recipe.steps:
+            recent, done = losses[-1], schedule.fraction(self._step)
+            if self._step % self._recipe.validate_every == 0 or done >= 1:
                 self._validate(sum(losses) / len(losses))
                 losses = []
-            recent = losses[-1] if losses else float("nan")
-            progress.report(self._step / recipe.steps, f"step {self._step}/{recipe.steps}, loss {recent:.3f}")
+            progress.report(done, f"{schedule.words(self._step)}, loss {recent:.3f}")
             if progress.cancelled():
                 self._save()
                 break
         return self._best
 
+    def _seconds(self) -> float:
+        """Seconds that the run has taken, those before a resume included."""
+        return self._clock() - self._begun
+
+    def _validation_seconds(self) -> float:
+        """What a validation takes, from its first case."""
+        started = self._clock()
+        mean_dice(self._average, self._validation[:1], self._inferer, self._recipe.precision)
+        return (self._clock() - started) * len(self._validation)
+
     def _train_step(self) -> float:
         recipe = self._recipe
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self._step)
+            group["lr"] = self._schedule.rate(self._step)
         image, label = self._sampler.batch(self._step)
         self._network.train()
         torch.manual_seed(recipe.seed * 1_000_003 + self._step)  # dropout, too, is a function of the step
@@ -117,8 +125,8 @@ class Trainer:
 
     def _validate(self, loss: float) -> None:
         dice = float(mean_dice(self._average, self._validation, self._inferer, self._recipe.precision).mean())
-        rate = learning_rate(self._recipe, self._step)
-        self._curves.append([self._step, f"{loss:.4f}", f"{rate:.3e}", f"{dice:.4f}", f"{self._seconds:.0f}"])
+        rate = self._schedule.rate(self._step)
+        self._curves.append([self._step, f"{loss:.4f}", f"{rate:.3e}", f"{dice:.4f}", f"{self._seconds():.0f}"])
         with replacing(self._folder.curves) as temporary, temporary.open("w", newline="") as stream:
             csv.writer(stream).writerows(self._curves)
         if dice > self._best:
@@ -135,13 +143,14 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "step": self._step,
             "best": self._best,
-            "seconds": self._seconds,
+            "seconds": self._seconds(),
             "curves": self._curves,
         }
         save_checkpoint(self._folder.last, state)
 
-    def _claim_folder(self, resume: bool) -> None:
-        folder = self._folder
+    def _claim_folder(self, resume: bool) -> float:
+        """Take the folder, and its last state on ``resume``; the seconds that the run has taken before."""
+        folder, seconds = self._folder, 0.0
         if folder.last.exists():
             if not resume:
                 raise SettingsError(
@@ -156,9 +165,10 @@ class Trainer:
             self._average.load_state_dict(state["average"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._step, self._best, self._curves = state["step"], state["best"], state["curves"]
-            self._seconds = state["seconds"]
+            seconds = state["seconds"]
         with replacing(folder.recipe) as temporary:
             temporary.write_text(json.dumps(self._recipe.to_json(), indent=2) + "\n", encoding="utf-8")
+        return float(seconds)
 
 
 @torch.no_grad()

@@ -18,6 +18,11 @@ _INSTALLED_RECIPES = _LIBRARY / "recipes"
 RECIPES = _INSTALLED_RECIPES if _INSTALLED_RECIPES.is_dir() else _LIBRARY.parent / "Resources" / "Recipes"
 
 
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with CNNSeg."""
+    return sorted(file.stem for file in RECIPES.glob("*.json"))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train one model.
@@ -39,6 +44,8 @@ class Recipe:
         Window of the network along network space's axes, voxels.
     batch_size, steps:
         Samples per step, number of steps.
+    minutes:
+        Instead of ``steps``: train for so long, the validations included; 0 trains for ``steps``.
     learning_rate, warmup_steps, weight_decay, clip_norm:
         AdamW with linear warm-up, then cosine decay to zero; gradient norm clipped.
     ema_decay:
@@ -62,6 +69,7 @@ class Recipe:
     patch_size: tuple[int, int, int]
     batch_size: int
     steps: int
+    minutes: float = 0.0
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-2
@@ -79,6 +87,8 @@ class Recipe:
         for name in ("batch_size", "steps", "validate_every", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"Expected {name} above 0, got {getattr(self, name)}.")
+        if not self.minutes >= 0:
+            raise SettingsError(f"Expected minutes of 0 or more, got {self.minutes}.")
         if self.precision not in ("bf16", "fp32"):
             raise SettingsError(f"Expected precision 'bf16' or 'fp32', got {self.precision!r}.")
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
@@ -138,7 +148,7 @@ class Recipe:
         try:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
-            shipped = ", ".join(sorted(file.stem for file in RECIPES.glob("*.json")))
+            shipped = ", ".join(shipped_recipes())
             raise FileReadError(f"No recipe {str(name_or_file)!r}: expected one of {shipped}, or a file.") from error
         except ValueError as error:
             raise FileReadError(f"{path} is no valid JSON: {error}.") from error
