@@ -74,12 +74,14 @@ def unpack(source: Path, folder: Path, progress: Progress, limits: Limits | None
             start = raw.read(4)
             raw.seek(0)
             if start.startswith(b"PK"):
-                return _unpack_zip(_BoundedFile(raw, source.name), source.name, folder, progress, limits)
+                with _BoundedFile(raw, source.name) as file:
+                    return _unpack_zip(file, source.name, folder, progress, limits)
             if start.startswith(b"\x1f\x8b"):
-                plain = _BoundedFile(gzip.GzipFile(fileobj=raw), source.name)
-                return _unpack_tar(plain, source, folder, progress, limits)
+                with gzip.GzipFile(fileobj=raw) as plain, _BoundedFile(plain, source.name) as file:
+                    return _unpack_tar(file, source, folder, progress, limits)
             if source.name.lower().endswith(".tar"):
-                return _unpack_tar(_BoundedFile(raw, source.name), source, folder, progress, limits)
+                with _BoundedFile(raw, source.name) as file:
+                    return _unpack_tar(file, source, folder, progress, limits)
     except FileNotFoundError as error:
         raise FileReadError(f"Expected a model's zip file or folder, but there is no {source}.") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError) as error:

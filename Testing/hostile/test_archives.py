@@ -1,0 +1,124 @@
+"""No hostile model gets anywhere.
+
+Nothing is run, nothing outside the store is written or read; every refusal is quick, takes little memory and says why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile.archives import ARTEFACTS, MIB, SECRET, write_folder, write_tar, write_zip
+from tiny_model import write_tiny_model
+
+from SlicerCNNSegLib.engine import errors
+from SlicerCNNSegLib.engine.store.store import install
+
+SECONDS = 5.0
+MEMORY = 48 * MIB
+RUNS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "pickle.find_class")
+LINKS = ("os.symlink", "os.link")
+
+seen: list[tuple[str, object]] = []
+watching = False
+
+
+def watch(event: str, arguments: tuple[object, ...]) -> None:
+    if watching and (event == "open" or event in RUNS or event in LINKS):
+        seen.append((event, arguments[0] if arguments else None))
+
+
+sys.addaudithook(watch)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, bytes]:
+    """The files of an honest model."""
+    folder = write_tiny_model(tmp_path_factory.mktemp("honest") / "tiny")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "home" / "models"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("CNNSEG_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def yard(tmp_path) -> Path:
+    """Where artefacts lie, with a secret beside them."""
+    folder = tmp_path / "yard"
+    folder.mkdir()
+    (folder / SECRET).write_text("secret")
+    return folder
+
+
+@pytest.fixture
+def watched() -> Iterator[list[tuple[str, object]]]:
+    global watching
+    seen.clear()
+    load_what_is_imported_when_used()
+    watching = True
+    yield seen
+    watching = False
+
+
+def load_what_is_imported_when_used() -> None:
+    """Import what the store imports when it is used, so that the watch sees none of it."""
+    import safetensors  # noqa: F401
+
+
+def tree(folder: Path) -> dict[str, int]:
+    return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*") if "home" not in path.parts}
+
+
+@pytest.mark.parametrize("name", ARTEFACTS)
+def test_it_is_refused_with_its_reason_and_leaves_nothing(name, files, store, yard, tmp_path, watched):
+    if os.name == "nt" and name.startswith("folder_"):
+        pytest.skip("folders with links and pipes are made on POSIX systems")
+    artefact = ARTEFACTS[name]
+    source = artefact.make(yard, files)
+    before, secret = tree(tmp_path), str(yard / SECRET)
+    seen.clear()
+    tracemalloc.start()
+    begin = time.perf_counter()
+    with pytest.raises(getattr(errors, artefact.error), match=artefact.reason) as caught:
+        install(source)
+    seconds, (_, peak) = time.perf_counter() - begin, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    events = list(seen)
+    message = str(caught.value)
+    assert seconds < SECONDS
+    assert peak < MEMORY
+    assert "\n" not in message
+    assert message.isprintable()
+    assert len(message) < 700
+    assert not [event for event in events if event[0] in RUNS + LINKS]
+    assert not (yard / "executed").exists()
+    opened = [os.path.realpath(str(path)) for event, path in events if event == "open" and isinstance(path, str | Path)]
+    inside = (str(store.resolve()), str(source.resolve()))
+    assert secret not in opened
+    assert not [path for path in opened if path.startswith(str(tmp_path.resolve())) and not path.startswith(inside)]
+    assert tree(tmp_path) == before
+    assert not list(store.iterdir())
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar, lambda folder, f: write_zip(folder / "m.zip", f.items())])
+def test_the_honest_model_is_installed(write, files, store, yard):
+    package = install(write(yard, files))
+    assert package.folder == store / "tiny"
+    installed = {p.relative_to(package.folder).as_posix(): p.read_bytes() for p in package.folder.rglob("*.*")}
+    assert installed == files
+
+
+def test_the_corpus_is_large_and_the_reasons_are_patterns():
+    assert len(ARTEFACTS) >= 50
+    assert all(re.compile(artefact.reason) for artefact in ARTEFACTS.values())
