@@ -14,6 +14,7 @@
     │   ├── ModalityError      the image is of another kind than the model was trained on
     │   └── RegionError        an empty region, or one outside the image
     ├── ModelError             a model folder that is broken
+    │   ├── ConfigError        a config that asks for more than is allowed, or is broken
     │   ├── WeightsError       weights that don't fit their network
     │   └── ArchiveError       an archive or folder that is not safe to install
     ├── DownloadError          a download that failed, or is not what was announced
@@ -73,6 +74,10 @@ class RegionError(InputError):
 
 class ModelError(CNNSegError):
     """A model folder that is broken or not supported."""
+
+
+class ConfigError(ModelError):
+    """A config of a model that asks for something that is not allowed, or that is broken."""
 
 
 class WeightsError(ModelError):

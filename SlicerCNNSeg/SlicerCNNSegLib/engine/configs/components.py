@@ -1,0 +1,118 @@
+"""Components of a config (``_target_``): allow-listed classes, made with arguments that are looked at first."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.modules import module as torch_module
+
+from ..errors import CNNSegError
+from .limits import Budget, Place, check_size
+from .names import FILE_STEPS, Component
+
+MAX_PARAMETERS = 500_000_000
+"""Numbers in one network, 2 GB: several times the largest published ones."""
+
+MAX_MODULES = 20_000
+_OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight_map", "save_mask")
+"""Arguments that fetch something from the network, or fill memory beforehand; they must be off."""
+
+
+@dataclass(frozen=True)
+class FileStep:
+    """Stands where a bundle reads or writes a file; hands on what it gets.
+
+    Parameters
+    ----------
+    name:
+        MONAI's name (``LoadImaged``).
+    arguments:
+        What the bundle gives it.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, data: Any) -> Any:
+        """The data, untouched: reading and writing are done by the run."""
+        return data
+
+
+def build(component: Component, arguments: tuple[Any, ...], named: dict[str, Any], place: Place, budget: Budget) -> Any:
+    """Make a component.
+
+    Raises
+    ------
+    ConfigError
+        The installed MONAI has none of that name, the arguments don't fit or are not allowed, or it
+        would be too large.
+    """
+    check_size([*arguments, named], budget, place)
+    if component.name in FILE_STEPS:
+        if arguments:
+            raise place.fault(f"{component.name} needs its arguments by name")
+        return FileStep(component.name, named)
+    maker = component.fetch()
+    if maker is None:
+        raise place.fault(f"{component.path} is not in the installed MONAI; the bundle is for an older one")
+    try:
+        bound = inspect.signature(maker).bind(*arguments, **named)
+        bound.apply_defaults()
+        _check_arguments(component, bound, place)
+        with bounded_networks(place):
+            return maker(*arguments, **named)
+    except CNNSegError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise place.fault(f"{component.name} cannot be made: {type(error).__name__}: {text}") from error
+
+
+def _check_arguments(component: Component, bound: inspect.BoundArguments, place: Place) -> None:
+    given = dict(bound.arguments)
+    for name, parameter in bound.signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            given |= given.pop(name, {})
+    for name in _OFF:
+        if given.get(name):
+            raise place.refuse(f"{component.name} with {name}={given[name]!r}", f"components with {name} off (false)")
+
+
+@contextmanager
+def bounded_networks(place: Place) -> Iterator[None]:
+    """Stop the making of a network that grows beyond all use, before its weights are filled.
+
+    torch calls back at each parameter and module that is added, in this and in other threads; those
+    of other threads are not counted.
+    """
+    thread, parameters, modules = threading.get_ident(), 0, 0
+
+    def count_parameter(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
+        nonlocal parameters
+        if parameter is not None and threading.get_ident() == thread:
+            parameters += parameter.numel()
+            if parameters > MAX_PARAMETERS:
+                raise place.fault(f"a network of more than {MAX_PARAMETERS} parameters")
+
+    def count_module(module: torch.nn.Module, name: str, child: torch.nn.Module | None) -> None:
+        nonlocal modules
+        if threading.get_ident() == thread:
+            modules += 1
+            if modules > MAX_MODULES:
+                raise place.fault(f"a network of more than {MAX_MODULES} modules")
+
+    hooks = (
+        torch_module.register_module_parameter_registration_hook(count_parameter),
+        torch_module.register_module_module_registration_hook(count_module),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
