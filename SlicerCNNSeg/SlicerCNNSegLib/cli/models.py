@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine.catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..engine.package import ModelPackage
+from ..engine.wording import printable
 from . import models_store
 from .status import DONE
 from .terminal import table
@@ -50,7 +51,7 @@ def execute_list(arguments: argparse.Namespace) -> int:
         print(f"There is no model; put model folders into {user_models_folder()}.")
     for entry in entries:
         if entry.package is None:
-            print(f"{entry.id}: broken: {entry.problem}")
+            print(printable(f"{entry.id}: broken: {entry.problem}"))
     return DONE
 
 
@@ -68,7 +69,7 @@ def execute_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_package_json(package), indent=2))
         return DONE
-    print(f"{package.id} {package.version}: {package.title}\n\n{package.description}\n")
+    print(printable(f"{package.id} {package.version}: {package.title}\n\n{package.description}\n"))
     facts = {
         "task": package.task,
         "licence": package.licence,
@@ -78,7 +79,7 @@ def execute_show(arguments: argparse.Namespace) -> int:
         "folder": package.folder,
         "model card": _card(package) or "none",
     }
-    print("\n".join(f"{name + ':':<15}{value}" for name, value in facts.items()))
+    print("\n".join(printable(f"{name + ':':<15}{value}") for name, value in facts.items()))
     print(
         "\n"
         + table([(c.name, c.modality or "any", c.description) for c in package.channels], ("channel", "modality", ""))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..engine.errors import CNNSegError, SettingsError
+from ..engine.wording import printable
 
 DONE = 0
 SOME_FAILED = 1
@@ -34,7 +35,7 @@ def status_of(error: Exception) -> int:
 
 def one_line(error: BaseException) -> str:
     """The error's message on one line; an error that CNNSeg did not raise on purpose with its type."""
-    message = " ".join(str(error).split())
+    message = printable(" ".join(str(error).split()))
     if isinstance(error, CNNSegError | UsageError):
         return message
     return f"{type(error).__name__}: {message or 'no message'}; run with --debug for the traceback."

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..engine.cohort.cases import Case
 from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from ..engine.wording import printable
 from .bar import Bar
 from .status import one_line
 
@@ -25,7 +26,7 @@ def say_error(text: str, error: BaseException | None = None) -> None:
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     """Columns of text, those of numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    cells = [[printable(str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(header))]
     lines = []

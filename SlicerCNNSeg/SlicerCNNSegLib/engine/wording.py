@@ -1,4 +1,4 @@
-"""Texts cut to the room that there is."""
+"""Texts cut to the room that there is, and harmless in a terminal."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ def listed(names: Sequence[str], longest: int) -> str:
         shown += 1
     more = len(names) - shown
     return elided(", ".join(names[:shown]), longest) + (f" and {more} more" if more > 0 else "")
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters escaped (``\x1b``): a terminal obeys them, and some reverse what is read."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
