@@ -19,7 +19,7 @@ from .names import FILE_STEPS, Component
 MAX_PARAMETERS = 500_000_000
 """Numbers in one network, 2 GB: several times the largest published ones."""
 
-MAX_MODULES = 20_000
+MAX_MODULES = 10_000
 _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight_map", "save_mask")
 """Arguments that fetch something from the network, or fill memory beforehand; they must be off."""
 

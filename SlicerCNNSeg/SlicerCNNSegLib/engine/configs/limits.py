@@ -39,6 +39,8 @@ MAX_STEPS = 500_000
 SHOWN = 160
 """Characters of an expression that a message shows."""
 
+SHOWN_OF_FAULT = 300
+
 
 @dataclass(frozen=True)
 class Place:
@@ -67,7 +69,7 @@ class Place:
 
     def fault(self, what: str) -> ConfigError:
         """The error for something that is broken."""
-        return ConfigError(f"The bundle {shown(self.bundle)} has a fault in {self}: {what}.")
+        return ConfigError(f"The bundle {shown(self.bundle)} has a fault in {self}: {shown(what, SHOWN_OF_FAULT)}.")
 
     def __str__(self) -> str:
         return f'"{shown(self.id)}": {shown(self.source)}' if self.source else f'"{shown(self.id)}"'
@@ -92,10 +94,10 @@ class Budget:
             raise place.fault(f"more work than {MAX_STEPS} steps; a config that needs so much is not read")
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = SHOWN) -> str:
     """Text of a bundle for a message: on one line, without control characters, and not too long."""
-    text = "".join(c if c.isprintable() else " " for c in str(text)[: SHOWN + 1])
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    text = "".join(c if c.isprintable() else " " for c in text[: most + 1])
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def check_size(value: Any, budget: Budget, place: Place, leaf: Callable[[Any], object] | None = None) -> None:

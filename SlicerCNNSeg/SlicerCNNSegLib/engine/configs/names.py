@@ -31,7 +31,7 @@ FILE_STEPS = frozenset({"LoadImage", "LoadImaged", "SaveImage", "SaveImaged"})
 
 _ARRAY_TRANSFORMS = """
     Activations AsChannelFirst AsChannelLast AsDiscrete BorderPad CastToType CenterScaleCrop CenterSpatialCrop
-    ClipIntensityPercentiles Compose CropForeground DataStats DivisiblePad EnsureChannelFirst EnsureType FillHoles Flip
+    ClipIntensityPercentiles Compose CropForeground DivisiblePad EnsureChannelFirst EnsureType FillHoles Flip
     GaussianSmooth HistogramNormalize Identity KeepLargestConnectedComponent LabelToMask LoadImage MaskIntensity
     MeanEnsemble MedianSmooth NormalizeIntensity Orientation ProbNMS RemoveSmallObjects RepeatChannel Resize
     ResizeWithPadOrCrop Rotate90 SaveImage ScaleIntensity ScaleIntensityRange ScaleIntensityRangePercentiles
