@@ -5,14 +5,18 @@ Nothing is run, nothing outside the store is written or read; every refusal is q
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import sys
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hostile.archives import ARTEFACTS, MIB, SECRET, write_folder, write_tar, write_zip
 from tiny_model import write_tiny_model
@@ -22,6 +26,7 @@ from SlicerCNNSegLib.engine.store.store import install
 
 SECONDS = 5.0
 MEMORY = 48 * MIB
+ALTERATIONS = 100
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "pickle.find_class")
 LINKS = ("os.symlink", "os.link")
 
@@ -122,3 +127,41 @@ def test_the_honest_model_is_installed(write, files, store, yard):
 def test_the_corpus_is_large_and_the_reasons_are_patterns():
     assert len(ARTEFACTS) >= 50
     assert all(re.compile(artefact.reason) for artefact in ARTEFACTS.values())
+
+
+@pytest.mark.parametrize("form", ["zip", "deflated zip", "tar", "tar.gz", "weights", "metadata"])
+def test_altered_bytes_are_refused_in_words_or_do_no_harm(form, files, store, yard):
+    """What is installed after all reads as a model: bytes that no checksum covers may differ."""
+    random = np.random.default_rng(8)
+    honest = {
+        "zip": lambda: write_zip(yard / "m.zip", files.items()),
+        "deflated zip": lambda: write_zip(yard / "m.zip", files.items(), zipfile.ZIP_DEFLATED),
+        "tar": lambda: write_tar(yard, files, compressed=False),
+        "tar.gz": lambda: write_tar(yard, files),
+    }.get(form, lambda: write_folder(yard, files))()
+    inner = {"weights": "models/model_0.safetensors", "metadata": "configs/metadata.json"}.get(form, "")
+    path = honest / inner
+    content = path.read_bytes()
+    for _ in range(ALTERATIONS):
+        path.write_bytes(altered(content, random))
+        begin = time.perf_counter()
+        with contextlib.suppress(errors.CNNSegError):  # any other error is a fault
+            package = install(honest)
+            assert package.folder.parent == store
+            shutil.rmtree(package.folder)
+        assert time.perf_counter() - begin < SECONDS
+        assert not list(store.iterdir())
+
+
+def altered(content: bytes, random: np.random.Generator) -> bytes:
+    """A few bytes changed, a stretch cut out, or one put in twice."""
+    data, kind = bytearray(content), random.integers(3)
+    start = int(random.integers(len(data)))
+    if kind == 0:
+        for at in random.integers(len(data), size=random.integers(1, 9)):
+            data[at] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.integers(256)])
+    elif kind == 1:
+        del data[start : start + int(random.integers(1, 64))]
+    else:
+        data[start:start] = data[start : start + int(random.integers(1, 64))]
+    return bytes(data)

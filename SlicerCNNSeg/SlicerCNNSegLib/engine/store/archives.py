@@ -107,7 +107,7 @@ def _unpack_zip(file: IO[bytes], name: str, folder: Path, progress: Progress, li
 def _zip_kind(info: zipfile.ZipInfo) -> str:
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR):
-        return FOLDER if info.is_dir() else FILE
+        return FOLDER if info.filename.endswith("/") else FILE  # is_dir() fails on an empty name
     return _kind_in_words(mode)
 
 
