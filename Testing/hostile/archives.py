@@ -188,11 +188,6 @@ def nul_in_name(folder: Path, files: Files) -> Path:
     return path
 
 
-@artefact(r"has an impossible name")
-def empty_name(folder: Path, files: Files) -> Path:
-    return with_members(folder, files, ("", b"x"))
-
-
 @artefact(r"has control characters in its name")
 def escape_in_name(folder: Path, files: Files) -> Path:
     return with_members(folder, files, ("\x1b[2Jevil.txt", b"x"))
