@@ -9,6 +9,7 @@ from typing import Any
 
 from .limits import MAX_BITS, MAX_ITEMS, Budget, Place
 
+# Without the matrix product: its sign, @, always starts a reference.
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -38,8 +39,6 @@ def combine(kind: type[ast.operator], left: Any, right: Any, place: Place, budge
     ConfigError
         Other operands, or a result that is too large or no real number.
     """
-    if kind not in _ARITHMETIC:
-        raise place.refuse(f"Python's {kind.__name__}", "+ - * / // % ** << >> & | ^")
     if is_number(left) and is_number(right):
         _check_growth(kind, left, right, place)
         result = _ARITHMETIC[kind](left, right)

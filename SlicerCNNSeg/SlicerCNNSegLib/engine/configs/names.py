@@ -35,7 +35,7 @@ _ARRAY_TRANSFORMS = """
     GaussianSmooth HistogramNormalize Identity KeepLargestConnectedComponent LabelToMask LoadImage MaskIntensity
     MeanEnsemble MedianSmooth NormalizeIntensity Orientation ProbNMS RemoveSmallObjects RepeatChannel Resize
     ResizeWithPadOrCrop Rotate90 SaveImage ScaleIntensity ScaleIntensityRange ScaleIntensityRangePercentiles
-    SelectItems ShiftIntensity SpatialCrop SpatialPad SpatialResample Spacing SqueezeDim ThresholdIntensity
+    ShiftIntensity SpatialCrop SpatialPad SpatialResample Spacing SqueezeDim ThresholdIntensity
     ToTensor Transpose VoteEnsemble
 """
 _DICTIONARY_TRANSFORMS = """
@@ -83,6 +83,7 @@ METHODS: Mapping[str, frozenset[str]] = {
         {"endswith", "lower", "lstrip", "rsplit", "rstrip", "split", "startswith", "strip", "upper"}
     ),
     "builtins.tuple": frozenset({"count", "index"}),
+    "numpy.generic": frozenset({"item"}),
     "numpy.ndarray": frozenset({"item", "tolist"}),
     "torch.Tensor": frozenset({"item", "tolist"}),
     "torch.nn.modules.module.Module": frozenset({"eval", "to"}),
@@ -160,7 +161,7 @@ class Names:
         """What is allowed instead, for a message."""
         root = path.partition(".")[0]
         functions = sorted(name for name in (*FUNCTIONS, *self.extra) if name.partition(".")[0] == root)
-        if root == "monai":
+        if root == "monai" or ("." not in path and path[:1].isupper()):
             return "the networks, inferers and transforms listed in CNNSeg's engine/configs/names.py"
         if functions:
             return ", ".join([*functions, *([f"the number types of {root}"] if root in ("numpy", "torch") else [])])
