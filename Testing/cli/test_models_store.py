@@ -133,3 +133,24 @@ def test_a_hostile_archive_is_one_line(cnnseg, packed):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../\x1b[2J\nevil", "x")
     cnnseg("models", "install", path, "--replace").assert_refused(1, "has control characters in its name")
+
+
+def test_the_model_zoo_is_shown_with_what_cannot_be_run_yet(cnnseg):
+    outcome = cnnseg("models", "list", "--available")
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["id", "version", "task", "modality", "structures", "status"]
+    (line,) = [line for line in lines if line.startswith("wholeBody_ct_segmentation")]
+    assert "104: spleen, kidney_right" in line
+    assert all(line.endswith("not yet runnable") for line in lines[1:-2])
+    assert lines[-1].startswith("Project-MONAI/model-zoo, commit of 2024-10-11.")
+    entries = json.loads(cnnseg("models", "list", "--available", "--json").out)
+    assert len(entries) == len(lines) - 3 == 31
+    assert all(len(entry["sha1"]) == 40 and entry["url"].startswith("https://") for entry in entries)
+    assert {entry["status"] for entry in entries} == {"not yet runnable"}
+
+
+def test_a_bundle_of_the_model_zoo_is_not_installed_by_its_id_yet(cnnseg):
+    cnnseg("models", "install", "spleen_ct_segmentation").assert_refused(
+        2, "The Model Zoo's spleen_ct_segmentation is not yet runnable here; give a model's zip file or folder."
+    )

@@ -47,9 +47,14 @@ def members(wheel) -> set[str]:
 
 
 def test_wheel_holds_every_file_of_the_libraries(members):
-    files = {path.relative_to(library.parent) for library in LIBRARIES for path in library.rglob("*.py")}
+    files = {
+        path.relative_to(library.parent)
+        for library in LIBRARIES
+        for path in library.rglob("*.*")
+        if path.suffix in (".py", ".json")
+    }
     missing = sorted(path.as_posix() for path in files if path.as_posix() not in members)
-    assert not missing, "add the package to [tool.setuptools] packages in pyproject.toml"
+    assert not missing, "add the package to [tool.setuptools] packages, or its data to package-data, in pyproject.toml"
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,6 @@ from . import models_store
 from .status import DONE
 from .terminal import table
 
-NAMES_WIDTH = 44
-"""Characters of the list's column of structures; ``models show`` gives them all."""
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``models`` with its actions."""
@@ -28,6 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list all models", description="List all models, also broken ones.")
     listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.add_argument(
+        "--available", action="store_true", help="list what MONAI's Model Zoo offers, from a list that is shipped"
+    )
     listing.set_defaults(execute=execute_list)
     showing = actions.add_parser("show", help="show one model", description="Show all that is known of one model.")
     showing.add_argument("model", metavar="ID|FOLDER")
@@ -38,7 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def execute_list(arguments: argparse.Namespace) -> int:
-    """Print all models; returns the exit status."""
+    """Print all models, or those of the Model Zoo; returns the exit status."""
+    if arguments.available:
+        return models_store.show_available(as_json=arguments.json)
     entries = list_models()
     if arguments.json:
         print(json.dumps([_entry_json(entry) for entry in entries], indent=2))
@@ -92,9 +94,7 @@ def execute_show(arguments: argparse.Namespace) -> int:
 
 
 def _row(package: ModelPackage) -> tuple[object, ...]:
-    names = ", ".join(label.name for label in package.labels)
-    short = names if len(names) <= NAMES_WIDTH else names[: NAMES_WIDTH - 3].rstrip(", ") + "..."
-    structures = f"{len(package.labels)}: {short}"
+    structures = models_store.counted([label.name for label in package.labels])
     return package.id, package.task, package.modality or "any", structures, _megabytes(package), package.licence
 
 

@@ -16,6 +16,7 @@ from .archives import pack, unpack
 from .contents import bundle_root, check_contents
 from .downloads import OFFLINE, Checksum, download, is_offline
 from .licences import is_permissive
+from .zoo import NOT_RUNNABLE, zoo_entries
 
 Acknowledge = Callable[[ModelPackage, str], bool]
 """Shows a model's licence (its text, or "" when the model has none) and says whether the user accepts it."""
@@ -55,8 +56,8 @@ def install(
     Raises
     ------
     SettingsError
-        The address has no checksum; a folder cannot have one; the model is there already; LicenceError when the
-        licence was not accepted.
+        A bundle of the Model Zoo, by its id; the address has no checksum; a folder cannot have one; the model is
+        there already; LicenceError when the licence was not accepted.
     ArchiveError, ModelError, WeightsError
         The model is not safe to install, or broken.
     DownloadError, FileReadError, OutputError, Cancelled
@@ -77,6 +78,8 @@ def install(
         if not Path(source).is_file():
             raise SettingsError(f"Expected a file to verify the checksum of, got {source}.")
         checksum.verify(Path(source))
+    elif not Path(source).exists() and any(entry.id == str(source) for entry in zoo_entries()):
+        raise SettingsError(f"The Model Zoo's {source} is {NOT_RUNNABLE} here; give a model's zip file or folder.")
     with _staging(store) as staging:
         try:
             unpack(fetched or Path(source), staging, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))

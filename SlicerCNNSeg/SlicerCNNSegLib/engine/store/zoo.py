@@ -1,0 +1,54 @@
+"""What the MONAI Model Zoo offers, as published when ``zoo.json`` was made; shown without any network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ZOO = Path(__file__).with_name("zoo.json")
+
+NOT_RUNNABLE = "not yet runnable"
+"""What is said of every bundle without a ``cnnseg`` block and with other weights than safetensors."""
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A published bundle.
+
+    Parameters
+    ----------
+    id, version, title:
+        As published.
+    task:
+        ``segmentation``, ``detection``, ``classification`` or ``other``.
+    modality:
+        DICOM's, or "" where the bundle gives none.
+    labels:
+        Names of structures or classes, as published, without background.
+    url, sha1:
+        Of the archive of that version.
+    """
+
+    id: str
+    version: str
+    title: str
+    task: str
+    modality: str
+    labels: tuple[str, ...]
+    url: str
+    sha1: str
+
+
+@cache
+def zoo_entries() -> tuple[ZooEntry, ...]:
+    """Every published bundle, sorted by id."""
+    models = json.loads(ZOO.read_text(encoding="utf-8"))["models"]
+    entries = (ZooEntry(**{**model, "labels": tuple(model["labels"])}) for model in models)
+    return tuple(sorted(entries, key=lambda entry: entry.id.lower()))
+
+
+def zoo_source() -> str:
+    """Which state of the Model Zoo the entries are."""
+    return str(json.loads(ZOO.read_text(encoding="utf-8"))["read_from"])
