@@ -298,6 +298,11 @@ def folder_pipe(folder: Path, files: Files) -> Path:
     return root
 
 
+@artefact(r"'docs/' is a folder with content of its own")
+def folder_with_content(folder: Path, files: Files) -> Path:
+    return with_members(folder, files, ("docs/", b"x"))
+
+
 # Too much of everything
 
 
@@ -380,6 +385,13 @@ def zip_altered(folder: Path, files: Files) -> Path:
 def tar_truncated(folder: Path, files: Files) -> Path:
     path = write_tar(folder, files)
     path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+@artefact(r"it is damaged")
+def gzip_of_nothing(folder: Path, files: Files) -> Path:
+    path = folder / "model.tar.gz"
+    path.write_bytes(b"\x1f\x8b\x07 hostile")
     return path
 
 
@@ -484,6 +496,12 @@ def escape_in_title(folder: Path, files: Files) -> Path:
 def reversed_label(folder: Path, files: Files) -> Path:
     changed = metadata_with(files, lambda data: data["cnnseg"]["labels"][0].update(name="Left \u202ethgir"))
     return with_changes(folder, files, changed)
+
+
+@artefact(r"its description has over 200000 characters")
+def endless_description(folder: Path, files: Files) -> Path:
+    text = "very " * 50_000
+    return with_changes(folder, files, metadata_with(files, lambda data: data.update(description=text)))
 
 
 @artefact(r"its description has HTML \('<img src=")

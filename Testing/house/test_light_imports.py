@@ -53,7 +53,15 @@ def library_on_the_path_of_child_processes(monkeypatch, request):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["models", "list"], ["segment", "--help"], ["models", "list", "--json"]]
+    "arguments",
+    [
+        ["--help"],
+        ["models", "list"],
+        ["segment", "--help"],
+        ["models", "list", "--json"],
+        ["models", "list", "--available"],
+        ["models", "install", "--help"],
+    ],
 )
 def test_nothing_heavy_is_loaded(arguments):
     _, status, length, *loaded = run_python("-c", PROBE, *arguments).split()

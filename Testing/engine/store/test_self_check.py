@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny_model import RANDOM_UNET, write_tiny_model
 
-from SlicerCNNSegLib.engine.catalogue import CatalogueEntry
+from SlicerCNNSegLib.engine.catalogue import EMBEDDED_MODELS, CatalogueEntry
 from SlicerCNNSegLib.engine.errors import Cancelled, ModelError
 from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.package import ModelPackage
@@ -48,6 +48,11 @@ def test_a_good_model_passes_and_says_what_was_not_asked(folder):
     }  # fmt: skip
     assert found[CHECKSUM][1] == "configs/metadata.json gives none"
     assert found[LABELS][1] == "the model has no configs/self_check.json"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EMBEDDED_MODELS.iterdir() if path.is_dir()))
+def test_shipped_models_pass(name):
+    assert not [question for question, (passed, _) in answers(EMBEDDED_MODELS / name).items() if passed is False]
 
 
 @pytest.mark.parametrize("network", [None, RANDOM_UNET])

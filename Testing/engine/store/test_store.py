@@ -1,6 +1,7 @@
 """Installing, replacing, removing and packing: a model is there whole, or not at all."""
 
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -27,7 +28,7 @@ from SlicerCNNSegLib.engine.store import archives
 from SlicerCNNSegLib.engine.store.archives import unpack
 from SlicerCNNSegLib.engine.store.downloads import Checksum
 from SlicerCNNSegLib.engine.store.licences import is_permissive
-from SlicerCNNSegLib.engine.store.members import Limits
+from SlicerCNNSegLib.engine.store.members import MIB, Limits
 from SlicerCNNSegLib.engine.store.store import install, pack_model, remove
 
 
@@ -204,6 +205,39 @@ def test_what_is_not_there_or_no_archive_is_told(store, tmp_path):
         FileReadError, match=r"Expected a zip file, a tar file or a folder, but .*a.zip is none of them"
     ):
         install(tmp_path / "a.zip")
+    with pytest.raises(FileReadError, match=r"cannot be read: Not a directory"):
+        install(tmp_path / "a.zip" / "b.zip")
+
+
+def test_a_file_is_written_once_and_with_the_bytes_that_it_declares(tmp_path):
+    for size in (3, 5):
+        with pytest.raises(ArchiveError, match=r"its member '\d' has not the size that it declares"):
+            archives._copy(io.BytesIO(b"four"), tmp_path / str(size), size, "a.zip")
+    (tmp_path / "there").touch()
+    with pytest.raises(OutputError, match=r"Cannot write .*there: File exists"):
+        archives._copy(io.BytesIO(b"four"), tmp_path / "there", 4, "a.zip")
+
+
+def test_a_disk_that_fails_while_writing_is_told(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("only Linux has /dev/full, a disk that is always full")
+    content = io.BytesIO(bytes(MIB))
+    path = tmp_path / "weights"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_: open("/dev/full", "wb", buffering=0))  # noqa: PTH123, SIM115
+        with pytest.raises(OutputError, match=r"Cannot write .*weights: No space left"):
+            archives._copy(content, path, MIB, "a.zip")
+
+
+def test_a_model_that_cannot_be_removed_is_told(store, folder, monkeypatch):
+    install(folder)
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OutputError, match=r"Cannot remove .*tiny: Permission denied"):
+        remove("tiny")
 
 
 def test_a_store_that_cannot_be_written_to_is_named(folder, tmp_path, monkeypatch):
