@@ -229,7 +229,13 @@ for name, source, reason in (
 ):
     expression(f"too_much_{name}", source, reason)
 add("huge_network", {**UNET, "channels": [100000, 200000], "strides": [2]}, "a network of more than|cannot be made")
-target("deep_network", "SegResNet", "a network of more than", blocks_down=[10**9], blocks_up=[], init_filters=8)
+target("deep_network", "SegResNet", "a network of more than", blocks_down=[10**6], blocks_up=[], init_filters=8)
+target("endless_network", "SegResNet", "asks for SegResNet with blocks_down=1000000000", blocks_down=[10**9])
+target("drop_path_table", "SwinUNETR", "asks for SwinUNETR with depths", in_channels=1, out_channels=1, depths=[10**9])
+target("window", "SwinUNETR", "asks for SwinUNETR with window_size", in_channels=1, out_channels=1, window_size=60)
+target("topology", "TopologyInstance", "asks for TopologyInstance with num_depths", num_depths=30)
+target("number_type", "EnsureTyped", "with the number type", keys="a", dtype="(100000, 100000)f8")
+target("many_numbers", "Spacingd", "counted through references", keys=["$'a' * 20000"] * 60, pixdim=[1] * 15000)
 add("huge_array_in_component", {**UNET, "channels": "$[8] * 10**8", "strides": [2]}, "items or characters")
 
 # References, macros, nesting

@@ -14,14 +14,20 @@ from torch.nn.modules import module as torch_module
 
 from ..errors import CNNSegError
 from .limits import Budget, Place, check_size
-from .names import FILE_STEPS, Component
+from .names import FILE_STEPS, VALUES, Component
 
-MAX_PARAMETERS = 500_000_000
-"""Numbers in one network, 2 GB: several times the largest published ones."""
+MAX_PARAMETERS = 300_000_000
+"""Numbers in one network, 1.2 GB: more than the largest published ones have."""
 
 MAX_MODULES = 10_000
 _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight_map", "save_mask")
 """Arguments that fetch something from the network, or fill memory beforehand; they must be off."""
+
+_MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16}
+"""Arguments with which the work grows faster than the network does."""
+
+MAX_NUMBER = 1_000_000
+"""Largest whole number as an argument: more blocks, channels or voxels along an axis than anything has."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,28 @@ def _check_arguments(component: Component, bound: inspect.BoundArguments, place:
     for name in _OFF:
         if given.get(name):
             raise place.refuse(f"{component.name} with {name}={given[name]!r}", f"components with {name} off (false)")
+    for name, value in given.items():
+        _check_numbers(value, _MOST.get(name, MAX_NUMBER), f"{component.name} with {name}", place)
+        if name == "dtype" or name.endswith("_dtype"):
+            _check_type(value, component, place)
+
+
+def _check_numbers(value: Any, most: int, what: str, place: Place) -> None:
+    """Refuse whole numbers above ``most``, also inside of lists; ``check_size`` has bounded those."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_numbers(item, most, what, place)
+    elif isinstance(value, int) and abs(value) > most:
+        raise place.refuse(f"{what}={value}", f"numbers up to {most}")
+
+
+def _check_type(value: Any, component: Component, place: Place) -> None:
+    """Refuse number types as text that are more: ``(100000, 100000)f8`` makes any number a large array."""
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, str) and item.removeprefix("torch.") not in (*VALUES["numpy"], *VALUES["torch"]):
+            raise place.refuse(f"{component.name} with the number type {item}", "plain ones such as float32")
 
 
 @contextmanager

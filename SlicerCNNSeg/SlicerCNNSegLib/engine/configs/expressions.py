@@ -210,6 +210,8 @@ class _Evaluator:
 
     def _look_up(self, path: str) -> Any:
         names = self._around.names
+        if names.function(path) or names.component(path):
+            raise self._place.refuse(f"the function {path} as a value", "calls of functions")
         if not names.has_value(path):
             raise self._place.refuse(path, names.near(path))
         return names.value(path)

@@ -141,7 +141,7 @@ class Names:
             if name not in members:
                 continue
             found = Component(home, name)
-            if module == home or (not module and home.startswith("monai.")):
+            if module == home or ("." not in path and home.startswith("monai.")):
                 return found
             if module.startswith("monai.") and f"{_home_of(found)}.".startswith(f"{module}."):
                 return found

@@ -16,6 +16,7 @@ from .limits import Budget, Place, check_size
 SEPARATOR = "::"
 EXPRESSION = "$"
 MACRO = "%"
+_NOTHING = object()
 _REFERENCE = re.compile(rf"@(\w*(?:{SEPARATOR}\w*)*)")
 _RELATIVE = re.compile(rf"([@%])((?:{SEPARATOR})+)")
 _FILE = re.compile(r".*\.(json|yaml|yml)(?=::|$)", re.IGNORECASE | re.DOTALL)
@@ -75,10 +76,16 @@ def find(config: Any, at: str, place: Place) -> Any:
         Nothing does.
     """
     for part in at.split(SEPARATOR) if at else ():
-        parts = {str(key): value for key, _, value in children("", config)} if isinstance(config, dict | list) else {}
-        if part not in parts:
+        if isinstance(config, dict) and part in config:
+            config = config[part]
+        elif isinstance(config, dict):  # YAML has keys that are numbers
+            config = next((value for key, value in config.items() if str(key) == part), _NOTHING)
+        elif isinstance(config, list) and part.isdecimal() and len(part) < 10 and int(part) < len(config):
+            config = config[int(part)]
+        else:
+            config = _NOTHING
+        if config is _NOTHING:
             raise place.fault(f"nothing stands at @{at}")
-        config = parts[part]
     return config
 
 
