@@ -516,6 +516,13 @@ def html_in_metrics(folder: Path, files: Files) -> Path:
     return with_changes(folder, files, metadata_with(files, lambda data: data.update(eval_metrics=metrics)))
 
 
+@artefact(r"its metrics has HTML|is no valid JSON", "ModelError")
+def nested_metrics(folder: Path, files: Files) -> Path:
+    text = files["configs/metadata.json"].decode().strip()[:-1]
+    metrics = '{"a":' * 800 + '"<b>"' + "}" * 800
+    return with_changes(folder, files, {"configs/metadata.json": f'{text}, "eval_metrics": {metrics}}}'.encode()})
+
+
 @artefact(r"its model card has HTML \('<script'\)")
 def script_in_card(folder: Path, files: Files) -> Path:
     return with_changes(folder, files, {"README.md": b"# Card\n<script>fetch('http://127.0.0.1')</script>"})

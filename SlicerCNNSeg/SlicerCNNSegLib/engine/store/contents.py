@@ -117,15 +117,16 @@ def _texts(package: ModelPackage) -> Iterator[tuple[str, str]]:
 
 
 def _strings(data: Any) -> Iterator[str]:
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield str(key)
-            yield from _strings(value)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _strings(value)
-    elif isinstance(data, str):
-        yield data
+    """Every text in plain data; with a list of what is left, because the data may be nested deeper than calls can."""
+    left = [data]
+    while left:
+        data = left.pop()
+        if isinstance(data, Mapping):
+            left += [*data.keys(), *data.values()]
+        elif isinstance(data, list):
+            left += data
+        elif isinstance(data, str):
+            yield data
 
 
 def _fault_of_text(text: str, html: re.Pattern[str]) -> str:

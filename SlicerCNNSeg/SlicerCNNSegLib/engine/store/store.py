@@ -65,21 +65,7 @@ def install(
     """
     progress = progress or NoProgress()
     store = user_models_folder()
-    fetched: Path | None = None
-    if str(source).lower().startswith(("http://", "https://")):
-        if checksum is None:
-            raise SettingsError(f"Give the published checksum of {source} with --checksum sha256:HEX.")
-        if offline or is_offline():
-            raise DownloadError(
-                f"{source} is not fetched: the network is forbidden ({OFFLINE}, --offline); give a file."
-            )
-        fetched = download(str(source), store / DOWNLOADS, checksum, SubProgress(progress, 0.0, 0.7))
-    elif checksum is not None:
-        if not Path(source).is_file():
-            raise SettingsError(f"Expected a file to verify the checksum of, got {source}.")
-        checksum.verify(Path(source))
-    elif not Path(source).exists() and any(entry.id == str(source) for entry in zoo_entries()):
-        raise SettingsError(f"The Model Zoo's {source} is {NOT_RUNNABLE} here; give a model's zip file or folder.")
+    fetched = _verified(str(source), store, checksum, offline, SubProgress(progress, 0.0, 0.7))
     with _staging(store) as staging:
         try:
             unpack(fetched or Path(source), staging, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
@@ -100,6 +86,25 @@ def install(
         fetched.unlink()
     progress.report(1.0, "Installed")
     return ModelPackage.read(target)
+
+
+def _verified(source: str, store: Path, checksum: Checksum | None, offline: bool, progress: Progress) -> Path | None:
+    """See that the source is what its checksum says; the file that an address was fetched into."""
+    if source.lower().startswith(("http://", "https://")):
+        if checksum is None:
+            raise SettingsError(f"Give the published checksum of {source} with --checksum sha256:HEX.")
+        if offline or is_offline():
+            raise DownloadError(
+                f"{source} is not fetched: the network is forbidden ({OFFLINE}, --offline); give a file."
+            )
+        return download(source, store / DOWNLOADS, checksum, progress)
+    if checksum is not None:
+        if not Path(source).is_file():
+            raise SettingsError(f"Expected a file to verify the checksum of, got {source}.")
+        checksum.verify(Path(source))
+    elif not Path(source).exists() and any(entry.id == source for entry in zoo_entries()):
+        raise SettingsError(f"The Model Zoo's {source} is {NOT_RUNNABLE} here; give a model's zip file or folder.")
+    return None
 
 
 def remove(model: str) -> Path:
