@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import bundle_configs as bundles
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from SlicerCNNSegLib.engine.configs import components
 from SlicerCNNSegLib.engine.configs.components import FileStep, bounded_networks
@@ -104,6 +105,15 @@ def test_reading_and_writing_become_steps_that_do_neither():
     step = reader.get("x")
     assert step == FileStep("LoadImaged", {"keys": "image", "reader": "os.system"})
     assert step({"image": 1}) == {"image": 1}
+
+
+def test_the_transforms_run_on_an_image_that_is_there_already():
+    reader = read(**bundles.SPLEEN)
+    image = MetaTensor(torch.rand(6, 7, 8) * 100, meta={"original_channel_dim": "no_channel"})
+    data = reader.get("preprocessing")({"image": image})
+    assert data["image"].shape == (1, 4, 5, 4)
+    data["pred"] = MetaTensor(torch.rand(2, 4, 5, 4), meta=data["image"].meta)
+    assert reader.get("postprocessing")(data)["pred"].shape == (1, 6, 7, 8)
 
 
 def test_given_values_take_the_place_of_those_of_the_config():
