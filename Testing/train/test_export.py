@@ -12,6 +12,7 @@ from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
+from SlicerCNNSegLib.engine.store.self_check import check_model
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.cli.progress import BarProgress
 from SlicerCNNSegTrainLib.engine.export import export_bundle
@@ -29,7 +30,6 @@ def trained(tmp_path, boxes, recipe_file, monkeypatch):
 
 
 def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
-    assert "box" in [entry.id for entry in list_models()]
     package = find_model("box")
     assert package.labels[0].value == 3
     dice = package.metrics["held_out"]["Box"]["dice"]
@@ -41,6 +41,8 @@ def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
     assert "only boxes" in card
     assert "--recipe recipe.json --export" in card  # not a shipped recipe: the run's own file
     assert "60 steps of 2 windows of 16x16x12 voxels" in card
+    (entry,) = (entry for entry in list_models() if entry.id == "box")
+    assert all(finding.passed for finding in check_model(entry))
     case = json.loads((trained.parents[1] / "run" / "split.json").read_text())["held_out"][0]
     result = run(SegmentationSettings("box", device="cpu"), [read_volume(boxes / "imagesTr" / f"{case}.nii.gz")])
     truth = read_volume(boxes / "labelsTr" / f"{case}.nii.gz").array[0]

@@ -37,7 +37,10 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def export_run(folder: RunFolder, bundle: Path) -> None:
-    """Write the model, evaluate it on the held-out cases, and complete its metadata and card."""
+    """Write the model, evaluate it on the held-out cases, and complete its metadata, card and self-check."""
+    from SlicerCNNSegLib.engine.package import ModelPackage
+    from SlicerCNNSegLib.engine.store.self_check import make_self_check
+
     from ..engine.card import complete_bundle
     from ..engine.evaluate import evaluate_bundle, in_words, summarise
     from ..engine.export import export_bundle
@@ -50,6 +53,8 @@ def export_run(folder: RunFolder, bundle: Path) -> None:
             place = folder.validation / ("mirrored" if mirror else "plain")
             numbers.append(summarise(evaluate_bundle(bundle, cases, place, bar, mirror=mirror)))
     complete_bundle(bundle, recipe, folder, *numbers)
+    with BarProgress("Making the self-check") as bar:
+        make_self_check(ModelPackage.read(bundle), bar)
     for name, metrics in numbers[0].items():
         print(f"{name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")
     print(f"Wrote the model to {bundle}")

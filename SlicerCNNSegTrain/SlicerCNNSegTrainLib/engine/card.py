@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from SlicerCNNSegLib.engine.files.atomic import replacing
+from SlicerCNNSegLib.engine.package import ModelPackage
 
 from .evaluate import in_words
 from .export import write_json
@@ -21,7 +22,7 @@ COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
 def complete_bundle(
     bundle: Path, recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]
 ) -> None:
-    """Write the metrics into the bundle's metadata, and its card.
+    """Write the metrics and the checksum into the bundle's metadata, and its card.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ def complete_bundle(
     path = bundle / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
     metadata["eval_metrics"] = {"held_out": plain, "held_out_mirrored": mirrored}
+    metadata["cnnseg"]["sha256"] = ModelPackage.read(bundle).sha256
     write_json(path, metadata)
     with replacing(bundle / CARD) as temporary:
         temporary.write_text(card_text(recipe, run, plain, mirrored), encoding="utf-8")
