@@ -159,6 +159,7 @@ def test_an_expression_has_the_value_that_python_gives_it(source):
         ({"x": {"_target_": "monai.transforms.spatial.dictionary.Flipd", "keys": "a"}}, "x"),
         ({"x": {"_target_": "FlipD", "keys": "a"}}, "x"),
         ({"x": {"_target_": "FlipDict", "keys": "a"}}, "x"),
+        ({"x": {"a#b": 1, "c::d": {"_target_": "Flipd", "keys": "a"}}}, "x"),
         ({"x": {"labels": {"0": "a"}, "y": "@x::labels::0"}}, "x::y"),
     ],
 )

@@ -47,7 +47,7 @@ class ConfigReader:
         self._resolved: dict[str, Any] = {normal_id(at): value for at, value in (given or {}).items()}
         self._waiting: list[str] = []
         self._surroundings = Surroundings(
-            self._names, {**ROOTS, **self._imports()}, self._refer, self._build, self._budget
+            self._names, {**ROOTS, **self._imports()}, self._get, self._build, self._budget
         )
 
     @classmethod
@@ -95,12 +95,17 @@ class ConfigReader:
     def _get(self, at: str) -> Any:
         if at in self._resolved:
             return self._resolved[at]
-        place = self._place(at)
+        return self._get_written(at, find(self._config, at, self._place(at)))
+
+    def _get_written(self, at: str, value: Any) -> Any:
+        """The value at an id, where ``value`` is written."""
+        if at in self._resolved:
+            return self._resolved[at]
+        place = self._place(at, value)
         if at in self._waiting:
             raise place.fault(f"references that go round: {' -> '.join([*self._waiting[-5:], at])}")
         if len(self._waiting) >= MAX_REFERENCES_DEPTH:
             raise place.fault(f"references nested more than {MAX_REFERENCES_DEPTH} deep")
-        value = find(self._config, at, place)
         self._waiting.append(at)
         self._budget.spend(1, place)
         result = self._resolve(at, value)
@@ -113,30 +118,27 @@ class ConfigReader:
         if isinstance(value, str):
             reference = reference_of(value)
             if reference is not None:
-                return self._refer(reference)
+                return self._get(reference)
             return self._evaluate(at, value) if is_expression(value) else value
         if isinstance(value, dict):
             if TARGET in value:
                 return self._instantiate(at, value)
-            parts = {key: (item, self._get(sub_id)) for key, sub_id, item in children(at, value)}
+            parts = {key: (item, self._get_written(sub_id, item)) for key, sub_id, item in children(at, value)}
             return {key: made for key, (item, made) in parts.items() if not _left_out(item, made)}
         if isinstance(value, list):
-            made = [(item, self._get(sub_id)) for _, sub_id, item in children(at, value)]
+            made = [(item, self._get_written(sub_id, item)) for _, sub_id, item in children(at, value)]
             return [result for item, result in made if not _left_out(item, result)]
         return value
 
-    def _refer(self, at: str) -> Any:
-        return self._get(at)
-
     def _evaluate(self, at: str, value: str) -> Any:
-        place = self._place(at)
+        place = self._place(at, value)
         if _is_import(value, place):
             raise place.refuse("an import statement as a value", "import statements that give names to expressions")
         return evaluate(value[1:], place, self._surroundings)
 
     def _instantiate(self, at: str, value: dict[str, Any]) -> Any:
-        place = self._place(at)
-        if DISABLED in value and _is_true(self._get(f"{at}::{DISABLED}")):
+        place = self._place(at, value)
+        if DISABLED in value and _is_true(self._get_written(f"{at}::{DISABLED}", value[DISABLED])):
             return None
         target = value[TARGET]
         if not isinstance(target, str) or is_expression(target) or target.startswith("@"):
@@ -148,11 +150,11 @@ class ConfigReader:
         component, function = self._names.component(target), self._names.function(target) if "." in target else None
         if component is None and function is None:
             raise place.refuse(target, self._names.near(target))
-        for key, sub_id, _ in children(at, value):
+        for key, sub_id, item in children(at, value):
             if key.startswith("_") and key not in _NO_ARGUMENTS:
                 raise place.refuse(f"the key {key}", f"{', '.join(_NO_ARGUMENTS)} with a leading underscore")
             if key not in (TARGET, DISABLED, MODE, "_desc_"):
-                arguments[key] = self._get(sub_id)
+                arguments[key] = self._get_written(sub_id, item)
         arguments.pop("_requires_", None)
         if component is not None:
             return self._build(component, (), arguments, place)
@@ -167,11 +169,7 @@ class ConfigReader:
 
         return build(component, arguments, named, place, self._budget)
 
-    def _place(self, at: str) -> Place:
-        try:
-            value = find(self._config, at, Place(self._bundle, at))
-        except ConfigError:
-            value = ""
+    def _place(self, at: str, value: Any = "") -> Place:
         if isinstance(value, dict):
             value = value.get(TARGET, "")
         return Place(self._bundle, at, value if isinstance(value, str) else "")
