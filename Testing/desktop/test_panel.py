@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from tiny_model import RANDOM_UNET, write_tiny_model
+
+from SlicerCNNSegLib.engine.catalogue import CatalogueEntry
 
 ADVANCED = "tick 'Go on if the modality does not fit' under Advanced"
 
@@ -56,6 +59,19 @@ def test_models_are_listed_with_what_they_find(a_panel):
     box = a_panel.ui.modelComboBox
     assert [box.itemText(n) for n in range(box.count)] == ["broken (cannot be used)", "Test model", "Test model"]
     assert a_panel.ui.modelInfoLabel.text == "Finds: Blob\nImages: MR. Licence: Apache-2.0"
+
+
+def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):
+    from PySide6.QtCore import Qt
+
+    labels = (a_panel.ui.modelInfoLabel, a_panel.ui.statusLabel, a_panel.ui.hintLabel)
+    assert all(label.textFormat == Qt.TextFormat.PlainText for label in labels)
+    choice = a_panel._models
+    package = choice.entry.package
+    monkeypatch.setattr(choice, "_entries", [CatalogueEntry("m", package.folder, replace(package, description="<b>"))])
+    choice._combo_box.currentIndex = 0
+    choice._describe()
+    assert choice._combo_box.toolTip == "&lt;b&gt;"
 
 
 def test_a_broken_model_says_why_and_cannot_be_applied(a_panel, a_volume):

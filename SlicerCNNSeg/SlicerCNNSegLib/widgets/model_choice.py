@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 
 from slicer.i18n import tr as _
 
@@ -79,8 +80,9 @@ class ModelChoice:
             text = _("There is no model; put a model folder into {folder}.").format(folder=user_models_folder())
         self._info_label.text = text
         package = entry.package if entry else None
-        self._combo_box.toolTip = package.description if package else ""
-        self._info_label.toolTip = package.intended_use if package else ""
+        # a tool tip shows HTML, and a model's texts may come from anywhere
+        self._combo_box.toolTip = escape(package.description) if package else ""
+        self._info_label.toolTip = escape(package.intended_use) if package else ""
 
 
 def describe_model(package: ModelPackage) -> str:
