@@ -2,22 +2,14 @@
 
 import pytest
 import torch
+from tiny_model import RANDOM_UNET
 
 from SlicerCNNSegLib.engine.errors import ModelError
 from SlicerCNNSegLib.engine.networks import build_network, network_names, register_network
 
 
 def test_a_bundles_definition_is_built():
-    network = build_network(
-        {
-            "_target_": "monai.networks.nets.UNet",
-            "spatial_dims": 3,
-            "in_channels": 1,
-            "out_channels": 2,
-            "channels": [4, 8],
-            "strides": [2],
-        }
-    )
+    network = build_network(RANDOM_UNET)
     assert network(torch.zeros(1, 1, 8, 8, 8)).shape == (1, 2, 8, 8, 8)
 
 

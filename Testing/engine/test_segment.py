@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_model import write_tiny_model
+from tiny_model import RANDOM_UNET, write_tiny_model
 
 from SlicerCNNSegLib.engine import segment as segment_module
 from SlicerCNNSegLib.engine.errors import Cancelled, ModelError, RegionError, SettingsError
@@ -112,15 +112,7 @@ def test_the_record_tells_how_the_result_came_about(tmp_path, blob):
 
 
 def test_two_runs_give_the_same_voxels(tmp_path, blob):
-    unet = {
-        "_target_": "UNet",
-        "spatial_dims": 3,
-        "in_channels": 1,
-        "out_channels": 2,
-        "channels": [4, 8],
-        "strides": [2],
-    }
-    settings = SegmentationSettings(str(write_tiny_model(tmp_path / "tiny", network=unet)), device="cpu")
+    settings = SegmentationSettings(str(write_tiny_model(tmp_path / "tiny", network=RANDOM_UNET)), device="cpu")
     first, second = run(settings, [blob]).labelmap, run(settings, [blob]).labelmap
     np.testing.assert_array_equal(first, second)
     assert 0 < (first == 1).sum() < first.size
@@ -163,14 +155,7 @@ def test_a_region_outside_the_image_is_refused(tmp_path, blob):
 
 
 def test_classes_that_are_not_in_the_metadata_are_refused(tmp_path, blob):
-    three = {
-        "_target_": "UNet",
-        "spatial_dims": 3,
-        "in_channels": 1,
-        "out_channels": 3,
-        "channels": [4, 8],
-        "strides": [2],
-    }
+    three = {**RANDOM_UNET, "out_channels": 3}
     with pytest.raises(ModelError, match=r"gives 3 classes, but its metadata lists 1 labels and background"):
         run(SegmentationSettings(str(write_tiny_model(tmp_path / "tiny", network=three)), device="cpu"), [blob])
 
