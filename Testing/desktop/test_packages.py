@@ -18,11 +18,12 @@ class Modules:
     """In the place of ``import_module``: gives what it was given, else there is no such module."""
 
     def __init__(self, monkeypatch, *, torch_installed=True, **known):
-        self.known = known
+        self.known, self.asked = known, []
         monkeypatch.setattr(packages, "import_module", self)
         monkeypatch.setattr(packages, "find_spec", lambda name: object() if torch_installed else None)
 
     def __call__(self, name):
+        self.asked.append(name)
         try:
             return self.known[name.removeprefix("slicer.")]
         except KeyError:
@@ -50,8 +51,9 @@ def test_what_is_asked_for(monkeypatch):
 
 
 def test_torch_is_not_asked_for_when_it_is_there(monkeypatch):
-    Modules(monkeypatch, packaging=a_packaging())
+    modules = Modules(monkeypatch, packaging=a_packaging())
     ensure_packages(REQUIREMENTS, "CNNSeg")
+    assert modules.asked == ["slicer.packaging"]
 
 
 def test_no_pytorch_extension(monkeypatch):

@@ -201,6 +201,7 @@ def test_closing_the_module_leaves_no_process(desktop, a_volume, a_fake_command)
     seen = start_hanging(desktop, panel, a_fake_command("hang"))
     desktop.close(panel)
     desktop.wait_until(lambda: gone(seen["pid"], seen["child"]), timeout_s=10)
+    assert not panel.logic.running
 
 
 def test_a_run_goes_on_while_another_module_is_open(desktop, a_panel, a_volume, a_fake_command):

@@ -12,6 +12,17 @@ def test_the_cpu_passes_its_self_test():
     assert self_test("cpu") == ""
 
 
+def test_a_device_that_computes_wrongly_fails_its_self_test(monkeypatch):
+    real, calls = torch.nn.functional.conv3d, []
+
+    def wrong_the_second_time(*arguments, **more):
+        calls.append(arguments)
+        return real(*arguments, **more) + (0.5 if len(calls) == 2 else 0.0)
+
+    monkeypatch.setattr(torch.nn.functional, "conv3d", wrong_the_second_time)
+    assert self_test.__wrapped__("cpu") == "a convolution is wrong by 0.5"
+
+
 def test_auto_falls_back_to_the_cpu_and_says_why(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

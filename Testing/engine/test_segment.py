@@ -80,6 +80,27 @@ def test_a_region_restricts_the_run(tmp_path, blob, expected):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_overlapping_regions_keep_what_either_found(tmp_path, blob, expected):
+    blob.array[0, 8, 10, 27] = 1e6  # in the second region alone: its mean rises, and the blob is below it there
+    folder = write_tiny_model(tmp_path / "tiny")
+    regions = (Region("ijk", (0, 24, 0, 24, 0, 20)), Region("ijk", (8, 30, 6, 17, 4, 14)))
+    settings = [SegmentationSettings(str(folder), (region,), device="cpu") for region in regions]
+    first, second = (run(one, [blob]).labelmap == 1 for one in settings)
+    assert (first & ~second).any()
+    both = run(SegmentationSettings(str(folder), regions, device="cpu"), [blob]).labelmap == 1
+    np.testing.assert_array_equal(both, first | second)
+
+
+def test_the_overlap_asked_for_is_used(tmp_path, blob):
+    folder = str(write_tiny_model(tmp_path / "tiny"))
+    batches = []
+    for overlap in (None, 0.0, 0.75):
+        recording = RecordingProgress()
+        run(SegmentationSettings(folder, device="cpu", overlap=overlap), [blob], recording)
+        batches.append(sum(stage == "Running the network" for _, stage in recording.reports))
+    assert batches[1] < batches[0] < batches[2]  # the model's own overlap is 0.5
+
+
 def test_named_regions_give_labels_of_their_own(tmp_path, blob):
     folder = write_tiny_model(tmp_path / "tiny")
     regions = (Region("ijk", (0, 16, 0, 24, 0, 20), "left"), Region("ijk", (16, 30, 0, 24, 0, 20), "right"))

@@ -3,11 +3,13 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
+from SlicerCNNSegTrainLib.engine import loop
 from SlicerCNNSegTrainLib.engine.check import divide_read
 from SlicerCNNSegTrainLib.engine.checkpoint import load_checkpoint
 from SlicerCNNSegTrainLib.engine.folder import read_folder
@@ -46,6 +48,27 @@ def test_resuming_is_exact(tmp_path, recipe, samples, stop_after):
     for part in ("network", "average"):
         assert all(torch.equal(expected[part][name], found[part][name]) for name in expected[part])
     assert found["best"] == expected["best"]
+
+
+def test_the_best_weights_are_kept_when_later_ones_are_worse(tmp_path, recipe, samples, monkeypatch):
+    scores = iter([0.5, 0.8, 0.6])
+    monkeypatch.setattr(loop, "mean_dice", lambda *_: np.array([next(scores)]))
+    best = Trainer(replace(recipe, steps=3, validate_every=1), RunFolder(tmp_path), *samples).run(NoProgress())
+    kept = load_checkpoint(RunFolder(tmp_path).best)
+    assert (best, kept["step"], kept["dice"]) == (0.8, 2, 0.8)
+
+
+def test_the_gradient_is_clipped(tmp_path, recipe, samples):
+    # AdamW without decay moves by its rate whatever the gradient's size, until eps (1e-8) counts
+    still = replace(recipe, steps=1, warmup_steps=1, weight_decay=0.0, clip_norm=1e-14)
+    moved = []
+    for name, one in (("clipped", still), ("free", replace(still, clip_norm=1e6))):
+        trainer = Trainer(one, RunFolder(tmp_path / name), *samples)
+        before = [parameter.detach().clone() for parameter in trainer._network.parameters()]
+        trainer.run(NoProgress())
+        after = trainer._network.parameters()
+        moved.append(max(float((a - b).detach().abs().max()) for a, b in zip(after, before, strict=True)))
+    assert moved[0] < 1e-3 * moved[1]
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, recipe, samples):
