@@ -12,8 +12,8 @@ from copy import deepcopy
 import torch
 
 from SlicerCNNSegLib.engine.networks import build_network
-from SlicerCNNSegTrainLib.engine.losses import DeepSupervisionLoss
 from SlicerCNNSegTrainLib.engine.recipe import Recipe
+from SlicerCNNSegTrainLib.engine.training.losses import DeepSupervisionLoss
 
 ROUNDS = 10
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import SettingsError
-from SlicerCNNSegTrainLib.engine.augmentation import build_augmentation
+from SlicerCNNSegTrainLib.engine.training.augmentation import build_augmentation
 
 ALL = ("flip_rl", "affine", "bias_field", "noise", "blur", "brightness", "contrast", "gamma", "low_resolution")
 

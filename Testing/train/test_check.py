@@ -10,9 +10,9 @@ import SimpleITK as sitk
 
 from SlicerCNNSegLib.engine.errors import InputError
 from SlicerCNNSegLib.engine.progress import NoProgress
-from SlicerCNNSegTrainLib.engine.check import check_data
-from SlicerCNNSegTrainLib.engine.data import read_data
-from SlicerCNNSegTrainLib.engine.reading import read_cases
+from SlicerCNNSegTrainLib.engine.checking.check import check_data
+from SlicerCNNSegTrainLib.engine.data.read import read_data
+from SlicerCNNSegTrainLib.engine.data.reading import read_cases
 from SlicerCNNSegTrainLib.engine.recipe import Recipe
 
 

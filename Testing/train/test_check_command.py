@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from SlicerCNNSegTrainLib.cli.main import main
-from SlicerCNNSegTrainLib.engine import reading
+from SlicerCNNSegTrainLib.engine.data import reading
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.progress import NoProgress
-from SlicerCNNSegTrainLib.engine.duplicates import GRID, NEAR, equal_groups, near_groups, signature, voxel_hash
-from SlicerCNNSegTrainLib.engine.folder import read_folder
-from SlicerCNNSegTrainLib.engine.reading import read_cases
+from SlicerCNNSegTrainLib.engine.checking.duplicates import GRID, NEAR, equal_groups, near_groups, signature, voxel_hash
+from SlicerCNNSegTrainLib.engine.data.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.reading import read_cases
 
 AS_STORED = ((0, 1, 2), (False, False, False))
 

@@ -15,7 +15,7 @@ from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.store.self_check import check_model
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.cli.progress import BarProgress
-from SlicerCNNSegTrainLib.engine.export import export_bundle
+from SlicerCNNSegTrainLib.engine.results.export import export_bundle
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
 
 

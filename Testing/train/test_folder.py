@@ -5,8 +5,8 @@ import json
 import pytest
 
 from SlicerCNNSegLib.engine.errors import FileReadError
-from SlicerCNNSegTrainLib.engine.data import read_data
-from SlicerCNNSegTrainLib.engine.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.read import read_data
 
 
 def make_files(folder, images, labels, description=None, ending=".nii.gz"):

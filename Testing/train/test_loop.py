@@ -9,14 +9,14 @@ import torch
 
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
-from SlicerCNNSegTrainLib.engine import loop
-from SlicerCNNSegTrainLib.engine.check import divide_read
-from SlicerCNNSegTrainLib.engine.checkpoint import load_checkpoint
-from SlicerCNNSegTrainLib.engine.folder import read_folder
-from SlicerCNNSegTrainLib.engine.loop import Trainer, _average_weights
-from SlicerCNNSegTrainLib.engine.losses import DeepSupervisionLoss
-from SlicerCNNSegTrainLib.engine.reading import read_cases
+from SlicerCNNSegTrainLib.engine.checking.check import divide_read
+from SlicerCNNSegTrainLib.engine.data.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.reading import read_cases
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
+from SlicerCNNSegTrainLib.engine.training import trainer as loop
+from SlicerCNNSegTrainLib.engine.training.checkpoint import load_checkpoint
+from SlicerCNNSegTrainLib.engine.training.losses import DeepSupervisionLoss
+from SlicerCNNSegTrainLib.engine.training.trainer import Trainer, _average_weights
 
 
 @pytest.fixture

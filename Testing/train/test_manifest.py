@@ -5,7 +5,7 @@ import json
 import pytest
 
 from SlicerCNNSegLib.engine.errors import FileReadError, InputError
-from SlicerCNNSegTrainLib.engine.data import read_data
+from SlicerCNNSegTrainLib.engine.data.read import read_data
 
 
 @pytest.fixture

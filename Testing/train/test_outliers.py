@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import median_abs_deviation
 
-from SlicerCNNSegTrainLib.engine.outliers import LEAST_LOG, LIMIT, robust_z
+from SlicerCNNSegTrainLib.engine.checking.outliers import LEAST_LOG, LIMIT, robust_z
 
 
 def test_the_score_is_that_of_the_median_deviation():

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from SlicerCNNSegLib.engine.progress import NoProgress
-from SlicerCNNSegTrainLib.engine.folder import read_folder
-from SlicerCNNSegTrainLib.engine.reading import read_cases
-from SlicerCNNSegTrainLib.engine.samples import Sampler
+from SlicerCNNSegTrainLib.engine.data.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.reading import read_cases
+from SlicerCNNSegTrainLib.engine.training.samples import Sampler
 
 
 def load_samples(folder, recipe, cases=None):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from SlicerCNNSegTrainLib.engine.schedule import StepSchedule, TimeSchedule, learning_rate
+from SlicerCNNSegTrainLib.engine.training.schedule import StepSchedule, TimeSchedule, learning_rate
 
 
 def test_by_steps_the_rate_warms_up_and_falls_to_zero(recipe):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SlicerCNNSegLib.engine.errors import SettingsError
-from SlicerCNNSegTrainLib.engine.cases import TrainingCase
-from SlicerCNNSegTrainLib.engine.folder import read_folder
-from SlicerCNNSegTrainLib.engine.splits import divide
+from SlicerCNNSegTrainLib.engine.data.cases import TrainingCase
+from SlicerCNNSegTrainLib.engine.data.folder import read_folder
+from SlicerCNNSegTrainLib.engine.data.splits import divide
 
 HIPPOCAMPUS_FOLD_0 = {
     "held out": (42, "4c3cfbdb07a176bf2444146a9f7ac4822435eabd831fb20c86b071a066dd20a8"),

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from SlicerCNNSegLib.engine.windows import Inferer
-from SlicerCNNSegTrainLib.engine.samples import Sample
-from SlicerCNNSegTrainLib.engine.validation import mean_dice
+from SlicerCNNSegTrainLib.engine.training.samples import Sample
+from SlicerCNNSegTrainLib.engine.training.validation import mean_dice
 
 
 class Thresholds(torch.nn.Module):

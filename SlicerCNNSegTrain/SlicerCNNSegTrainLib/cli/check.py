@@ -56,10 +56,10 @@ def execute(options: argparse.Namespace) -> int:
     CNNSegError
         The recipe or the list of cases cannot be read, or the file cannot be written.
     """
-    from ..engine.check import check_data
-    from ..engine.data import read_data
-    from ..engine.findings import ERROR
-    from ..engine.reading import read_cases
+    from ..engine.checking.check import check_data
+    from ..engine.checking.findings import ERROR
+    from ..engine.data.read import read_data
+    from ..engine.data.reading import read_cases
     from ..engine.recipe import Recipe
     from .check_table import check_text, findings_text
 

@@ -10,7 +10,7 @@ from SlicerCNNSegLib.cli.terminal import table
 from SlicerCNNSegLib.engine.wording import elided
 
 if TYPE_CHECKING:
-    from ..engine.findings import CheckReport
+    from ..engine.checking.findings import CheckReport
 
 NAME_WIDTH = 28
 

@@ -41,9 +41,9 @@ def export_run(folder: RunFolder, bundle: Path) -> None:
     from SlicerCNNSegLib.engine.package import ModelPackage
     from SlicerCNNSegLib.engine.store.self_check import make_self_check
 
-    from ..engine.card import complete_bundle
-    from ..engine.evaluate import evaluate_bundle, in_words, summarise
-    from ..engine.export import export_bundle
+    from ..engine.results.card import complete_bundle
+    from ..engine.results.evaluate import evaluate_bundle, in_words, summarise
+    from ..engine.results.export import export_bundle
 
     cases = folder.cases("held_out")
     recipe = export_bundle(folder, bundle)

@@ -15,10 +15,10 @@ from .export import export_run
 from .progress import BarProgress
 
 if TYPE_CHECKING:
-    from ..engine.reading import Reading
+    from ..engine.data.reading import Reading
+    from ..engine.data.splits import Division
     from ..engine.recipe import Recipe
     from ..engine.run_folder import RunFolder
-    from ..engine.splits import Division
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,9 +50,9 @@ def execute(options: argparse.Namespace) -> int:
     KeyboardInterrupt
         The user stopped; a checkpoint is there.
     """
-    from ..engine.loop import Trainer
     from ..engine.recipe import Recipe
     from ..engine.run_folder import RunFolder
+    from ..engine.training.trainer import Trainer
 
     given = {
         name: getattr(options, name)
@@ -80,11 +80,11 @@ def execute(options: argparse.Namespace) -> int:
 
 def _checked_data(path: Path, recipe: Recipe, folder: RunFolder, *, allow_empty: bool) -> tuple[Reading, Division]:
     """The data, read and checked in one pass, and its division; findings go to stderr and into the run's folder."""
-    from ..engine.check import check_data, divide_read
-    from ..engine.data import read_data
-    from ..engine.export import write_json
-    from ..engine.reading import read_cases
-    from ..engine.splits import divide
+    from ..engine.checking.check import check_data, divide_read
+    from ..engine.data.read import read_data
+    from ..engine.data.reading import read_cases
+    from ..engine.data.splits import divide
+    from ..engine.results.export import write_json
 
     data = read_data(path, recipe.channel_names)
     divide(data.cases, recipe.folds, recipe.seed).held_out(recipe.fold)  # a wrong fold is told before all is read

@@ -20,10 +20,10 @@ from pathlib import Path
 from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
-from .cases import TrainingCase
-from .data import read_data
+from .data.cases import TrainingCase
+from .data.read import read_data
+from .data.splits import Division
 from .recipe import Recipe
-from .splits import Division
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from .cases import TrainingCase
+from ..data.cases import TrainingCase
 from .duplicates import equal_groups, near_groups
 from .facts import CaseFacts
 from .findings import ERROR, WARNING, Finding

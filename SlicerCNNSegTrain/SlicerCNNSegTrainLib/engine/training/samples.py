@@ -14,8 +14,8 @@ from monai.transforms import SpatialPadd
 
 from SlicerCNNSegLib.engine.volume import Volume
 
+from ..recipe import Recipe
 from .augmentation import build_augmentation
-from .recipe import Recipe
 
 MARGIN = 4
 """Voxels around the patch that are cut with it, so that rotation brings in image, not padding."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 
-from .recipe import Recipe
+from ..recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, share: float) -> float:

@@ -10,10 +10,10 @@ from typing import Any
 from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.package import ModelPackage
 
+from ..recipe import Recipe, shipped_recipes
+from ..run_folder import RunFolder
 from .evaluate import in_words
 from .export import write_json
-from .recipe import Recipe, shipped_recipes
-from .run_folder import RunFolder
 
 CARD = "README.md"
 COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}

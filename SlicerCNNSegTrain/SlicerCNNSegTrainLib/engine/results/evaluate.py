@@ -21,7 +21,7 @@ from SlicerCNNSegLib.engine.progress import NoProgress, Progress, SubProgress, a
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 
-from .cases import TrainingCase
+from ..data.cases import TrainingCase
 
 REPORT = "evaluation.json"
 SUMMARISED = ("dice", "nsd", "hd95_mm")

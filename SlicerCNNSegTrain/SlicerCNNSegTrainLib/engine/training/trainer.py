@@ -17,10 +17,10 @@ from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.progress import Progress
 from SlicerCNNSegLib.engine.windows import Inferer
 
+from ..recipe import Recipe
+from ..run_folder import RunFolder
 from .checkpoint import load_checkpoint, save_checkpoint
 from .losses import DeepSupervisionLoss
-from .recipe import Recipe
-from .run_folder import RunFolder
 from .samples import Sample, Sampler
 from .schedule import StepSchedule, TimeSchedule
 from .validation import mean_dice

@@ -17,10 +17,10 @@ from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
-from .checkpoint import load_checkpoint
-from .fingerprint import measure_extent
-from .recipe import Recipe
-from .run_folder import RunFolder
+from ..planning.fingerprint import measure_extent
+from ..recipe import Recipe
+from ..run_folder import RunFolder
+from ..training.checkpoint import load_checkpoint
 
 WEIGHTS = "models/model.safetensors"
 MONAI_SCHEMA = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from SlicerCNNSegLib.engine.files.images import read_volume
 
-from .cases import TrainingCase
+from ..data.cases import TrainingCase
 
 
 def measure_extent(cases: Sequence[TrainingCase]) -> dict[str, Any]:

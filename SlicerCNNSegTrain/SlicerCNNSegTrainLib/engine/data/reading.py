@@ -11,10 +11,10 @@ from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap
 from SlicerCNNSegLib.engine.progress import Progress, advance
 from SlicerCNNSegLib.engine.volume import Volume
 
+from ..checking.facts import CaseFacts, examine
+from ..recipe import Recipe
+from ..training.samples import Sample, make_sample
 from .cases import TEST, TrainingCase
-from .facts import CaseFacts, examine
-from .recipe import Recipe
-from .samples import Sample, make_sample
 
 
 @dataclass

@@ -11,14 +11,14 @@ import numpy as np
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.wording import listed
 
-from .cases import TrainingCase, TrainingData
+from ..data.cases import TrainingCase, TrainingData
+from ..data.reading import Reading
+from ..data.splits import Division, divide
+from ..recipe import Recipe
 from .facts import CaseFacts
 from .findings import ERROR, SHOWN_NAMES, WARNING, CheckReport, Finding
 from .leaks import find_leaks, find_patient_leaks
 from .outliers import find_outliers
-from .reading import Reading
-from .recipe import Recipe
-from .splits import Division, divide
 
 FOLDS, SEED = 5, 0
 """A recipe's defaults, for a check without one."""

@@ -11,7 +11,7 @@ from SlicerCNNSegLib.engine.files.labelmaps import LabelmapFile
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
 from SlicerCNNSegLib.engine.volume import Geometry, Volume
 
-from .cases import TrainingCase
+from ..data.cases import TrainingCase
 from .duplicates import signature, voxel_hash
 
 PERCENTILES = (0.5, 50.0, 99.5)

@@ -1,0 +1,1 @@
+"""The data check: what about the cases would spoil a training, before it begins."""

@@ -1,0 +1,1 @@
+"""What the data is like, and what follows from it for a recipe."""

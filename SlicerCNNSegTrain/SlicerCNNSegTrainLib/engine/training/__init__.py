@@ -1,0 +1,1 @@
+"""Learning: batches, losses, the loop, checkpoints, validation."""
