@@ -1,9 +1,10 @@
-"""nnU-Net's own trainer on a budget of processor time: the peer side of the training benchmark.
+r"""nnU-Net's own trainer on a budget of processor time: the peer side of the training benchmark.
 
 Run by a Python that has nnunetv2 2.8 (not the project's)::
 
-    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive python Testing/benchmarks/nnunet_training.py DATA SPLIT -o OUT
-        [--configuration 3d_fullres|2d] [--minutes 30] [--cores 2] [--clock processor|wall] [--no-mirror]
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=34359738368 \
+        python Testing/benchmarks/nnunet_training.py DATA SPLIT -o OUT [--configuration 3d_fullres|2d]
+        [--minutes 30] [--cores 2] [--clock processor|wall] [--no-mirror]
 
 DATA has ``imagesTr`` and ``labelsTr``; SPLIT is a JSON file with the case ids ``training`` and ``held_out``,
 such as a run's ``split.json``. Plans, preprocessing and prediction are nnU-Net's own and not counted. The
@@ -11,6 +12,10 @@ trainer differs from nnU-Net's in what the budget needs alone: it stops when ``m
 used, and the learning rate, still polynomial, falls to zero with the budget, at every step. Data
 augmentation runs in the training process, since the budget is processor time. ``OUT/prediction`` gets the
 held-out cases, ``OUT/run.json`` what was done; a repeated run in the same OUT trains anew.
+
+The environment makes most of a budget: threads that wait do not spin, and the C library keeps freed memory,
+which spares the kernel from clearing it at every step (5.1 instead of 7.9 processor seconds a step of
+hippocampus 3d_fullres on two cores of an AMD EPYC). A rival in the comparison is to get the same.
 """
 
 import argparse
@@ -174,7 +179,7 @@ def main() -> None:
         "budget": {"minutes": options.minutes, "cores": options.cores, "clock": options.clock},
         "mirror": options.mirror,
         "threads": torch.get_num_threads(),
-        "wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
+        "environment": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("OMP_", "MALLOC_"))},
         "versions": {name: version(name) for name in ("nnunetv2", "torch")},
     }
     (options.output / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
