@@ -132,3 +132,13 @@ def test_a_text_that_is_no_terminology_codes_nothing(text):
     label = Label(1, "Thing", (1.0, 0.0, 0.0), type=ANATOMICAL_STRUCTURE)
     assert label.with_terminology(text).type is None
     assert label.with_terminology(text).terminology == ""
+
+
+def test_chosen_segments_alone_in_the_order_asked_for(a_scene, a_head_with_a_blob, a_result):
+    volume = volume_from_node((head := a_head_with_a_blob(np.eye(4))).node)
+    result = a_result(volume)
+    result.labelmap[0, 0, :3] = 1, 2, 3
+    node = show_segmentation(a_scene, replace(result), head.node)
+    labelmap, _, labels = labelmap_from_segmentation(node, volume.geometry, segment_ids=["Segment_3", "Segment_2"])
+    assert [(label.value, label.name) for label in labels] == [(3, "Something else"), (2, "Left posterior hippocampus")]
+    np.testing.assert_array_equal(labelmap, np.where(result.labelmap == 1, 0, result.labelmap))

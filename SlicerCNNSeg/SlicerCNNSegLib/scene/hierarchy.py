@@ -15,7 +15,7 @@ STUDY = "Study"
 
 def modality_of(node: slicer.vtkMRMLNode) -> str:
     """DICOM modality from the node's place in the subject hierarchy, else from its own attribute, else ""."""
-    hierarchy, item = _item_of(node)
+    hierarchy, item = item_of(node)
     filed = hierarchy.GetItemAttribute(item, MODALITY) if item else ""
     return filed or node.GetAttribute(MODALITY) or ""
 
@@ -23,7 +23,7 @@ def modality_of(node: slicer.vtkMRMLNode) -> str:
 def identifiers_of(node: slicer.vtkMRMLNode) -> dict[str, str]:
     """Node id and name, and by their DICOM keywords the UIDs of the series and the study, where known."""
     found = {"node_id": node.GetID() or "", "node_name": node.GetName() or ""}
-    hierarchy, item = _item_of(node)
+    hierarchy, item = item_of(node)
     if item:
         study = hierarchy.GetItemAncestorAtLevel(item, STUDY)
         found["SeriesInstanceUID"] = hierarchy.GetItemUID(item, DICOM_UID)
@@ -33,13 +33,13 @@ def identifiers_of(node: slicer.vtkMRMLNode) -> dict[str, str]:
 
 def place_beside(node: slicer.vtkMRMLNode, reference: slicer.vtkMRMLNode) -> None:
     """Put the node under the same study (or folder) as the reference; nothing where that has no place."""
-    hierarchy, item = _item_of(reference)
+    hierarchy, item = item_of(reference)
     if item:
         # CreateItem gives the item that the node already has, moved to this parent.
         hierarchy.CreateItem(hierarchy.GetItemParent(item), node)
 
 
-def _item_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode, int]:
+def item_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode, int]:
     """The scene's hierarchy and the node's item in it; (None, 0) for none, and none is made by asking."""
     scene = node.GetScene()
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def labelmap_from_segmentation(
-    node: slicer.vtkMRMLSegmentationNode, geometry: Geometry | None = None
+    node: slicer.vtkMRMLSegmentationNode, geometry: Geometry | None = None, *, segment_ids: Sequence[str] = ()
 ) -> tuple[np.ndarray, Geometry, tuple[Label, ...]]:
-    """All segments as one labelmap in world coordinates.
+    """Segments as one labelmap in world coordinates.
 
     Parameters
     ----------
@@ -47,13 +48,14 @@ def labelmap_from_segmentation(
         raise InputError(
             f"Expected a segmentation node, got {node.GetClassName() if node else None}; select a segmentation."
         )
-    labels = _labels(node.GetSegmentation())
+    labels = segment_labels(node.GetSegmentation(), segment_ids)
     if not labels:
         raise InputError(f"The segmentation {node.GetName()!r} has no segments; draw or import some first.")
     register_segmentations(node.GetScene())
     node.CreateBinaryLabelmapRepresentation()
     to_world = parent_to_world(node)
-    merged = _merged(node, labels, None if geometry is None or to_world is None else _image_of(geometry, to_world))
+    grid = None if geometry is None or to_world is None else _image_of(geometry, to_world)
+    merged = _merged(node, labels, segment_ids, grid)
     if to_world is None:
         to_world = np.eye(4)
         merged = _bent_to_world(node, merged, None if geometry is None else _image_of(geometry, to_world))
@@ -63,17 +65,22 @@ def labelmap_from_segmentation(
 
 
 def _merged(
-    node: slicer.vtkMRMLSegmentationNode, labels: tuple[Label, ...], grid: slicer.vtkOrientedImageData | None
+    node: slicer.vtkMRMLSegmentationNode,
+    labels: tuple[Label, ...],
+    segment_ids: Sequence[str],
+    grid: slicer.vtkOrientedImageData | None,
 ) -> slicer.vtkOrientedImageData:
-    """All segments as one image in the node's frame, on ``grid`` or on the reference geometry."""
+    """The segments as one image in the node's frame, on ``grid`` or on the reference geometry."""
     import slicer
 
-    values = vtk.vtkIntArray()
+    values, ids = vtk.vtkIntArray(), vtk.vtkStringArray()
     for label in labels:
         values.InsertNextValue(label.value)
+    for segment_id in segment_ids:
+        ids.InsertNextValue(segment_id)
     merged = slicer.vtkOrientedImageData()
     mode = slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
-    node.GenerateMergedLabelmapForAllSegments(merged, mode, grid, None, values)
+    node.GenerateMergedLabelmapForAllSegments(merged, mode, grid, ids, values)  # no ids: all segments
     if merged.GetPointData().GetScalars() is None:  # it reports success where nothing gives a grid
         raise InputError(
             f"The segments of {node.GetName()!r} are empty and on no grid; draw them, or choose their source volume."
@@ -97,8 +104,12 @@ def _bent_to_world(
     return resampled
 
 
-def _labels(segmentation: slicer.vtkSegmentation) -> tuple[Label, ...]:
-    segments = [segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments())]
+def segment_labels(segmentation: slicer.vtkSegmentation, segment_ids: Sequence[str] = ()) -> tuple[Label, ...]:
+    """Names, colours and codes of the segments, of all when no ids are given.
+
+    Values are those of the segments, or 1, 2, ... in their order where two are alike.
+    """
+    segments = [segmentation.GetSegment(segment_id) for segment_id in segment_ids or segmentation.GetSegmentIDs()]
     counts = Counter(segment.GetLabelValue() for segment in segments)
     own = all(value > 0 and count == 1 for value, count in counts.items())
     return tuple(
