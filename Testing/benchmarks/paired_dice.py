@@ -16,10 +16,10 @@ from SlicerCNNSegLib.engine.evaluation.statistics import paired_difference_inter
 
 
 def dice_of(path: Path) -> dict[str, dict[str, float]]:
-    """Case to Dice of each label, ``mean`` first; every case must have been compared and have every label."""
-    cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    """Case to Dice of each label, ``mean`` first; references without a prediction are left out."""
+    cases = [case for case in json.loads(path.read_text(encoding="utf-8"))["cases"] if case["status"] != "missing"]
     if odd := [case["case"] for case in cases if case["status"] != "compared"]:
-        sys.exit(f"{path}: expected compared cases only, got {len(odd)} others (first: {odd[0]}).")
+        sys.exit(f"{path}: expected cases that could be compared, got {len(odd)} others (first: {odd[0]}).")
     table = {}
     for case in cases:
         dice = {value: metrics["dice"] for value, metrics in case["labels"].items()}
@@ -31,6 +31,7 @@ def compare(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mappi
     """Print the comparison; both must have the same cases."""
     if first.keys() != second.keys():
         sys.exit(f"Expected the same cases, got {len(first.keys() ^ second.keys())} that only one has.")
+    print(f"{len(first)} cases")
     for name in next(iter(first.values())):
         one, other = ([table[case][name] for case in first] for table in (first, second))
         interval = paired_difference_interval(one, other)
