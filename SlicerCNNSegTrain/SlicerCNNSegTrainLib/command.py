@@ -52,7 +52,7 @@ class TrainingRequest:
     def arguments(self, *library_folders: Path) -> list[str]:
         """Arguments for Python that train and export; the folders hold the two libraries."""
         launch = LAUNCH.format(folders=[str(folder) for folder in library_folders])
-        arguments = ["-c", launch, "run", str(self.data), "-o", str(self.run), "--export", str(self.model)]
+        arguments = ["-c", launch, "auto", str(self.data), "-o", str(self.model), "--run", str(self.run)]
         return [*arguments, "--recipe", self.recipe, "--steps", str(self.steps), *["--resume"] * self.resume]
 
 
@@ -86,7 +86,8 @@ def shipped_recipes() -> dict[str, int]:
 def last_validation(run: Path) -> str:
     """The last validation of a run in words, or empty before the first."""
     try:
-        with (run / "curves.csv").open(encoding="utf-8", newline="") as stream:
+        newest = max(run.glob("fold_*/curves.csv"), key=lambda path: path.stat().st_mtime)
+        with newest.open(encoding="utf-8", newline="") as stream:
             *_, last = csv.DictReader(stream)
     except (OSError, ValueError):  # not there yet, or without a row
         return ""

@@ -110,7 +110,7 @@ def test_the_command_understands_the_arguments():
     assert flag == "-c"
     assert "sys.path[:0] = ['/a b', '/c']" in code
     parsed = build_parser().parse_args(arguments)
-    assert (parsed.command, parsed.data, parsed.output, parsed.export) == ("run", Path("d"), Path("r"), Path("m"))
+    assert (parsed.command, parsed.data, parsed.run, parsed.output) == ("auto", Path("d"), Path("r"), Path("m"))
     assert (parsed.recipe, parsed.steps, parsed.resume) == ("hippocampus-mr", 7, True)
 
 
@@ -124,7 +124,8 @@ def test_lines_of_the_command():
 
 def test_the_last_validation(tmp_path):
     assert last_validation(tmp_path) == ""
-    curves = tmp_path / "curves.csv"
+    curves = tmp_path / "fold_0" / "curves.csv"
+    curves.parent.mkdir()
     curves.write_text("step,loss,learning_rate,dice,seconds\n", encoding="utf-8")
     assert last_validation(tmp_path) == ""
     curves.write_text(

@@ -77,7 +77,7 @@ def recipe():
                 {"_target_": "Spacingd", "keys": "image", "pixdim": [1.0, 1.0, 1.5], "mode": "bilinear"},
                 {"_target_": "NormalizeIntensityd", "keys": "image", "channel_wise": True},
             ],
-            "augmentation": {"flip_rl": 0.5, "affine": 0.3, "noise": 0.5},
+            "augmentation": {"flip_rl": 0.5, "translation": 0.2, "noise": 0.5},
             "inference": {"overlap": 0.5, "mirror_axes": [0], "postprocess": {}},
             "patch_size": [16, 16, 12],
             "batch_size": 2,

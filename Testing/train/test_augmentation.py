@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import SettingsError
-from SlicerCNNSegTrainLib.engine.training.augmentation import build_augmentation
+from SlicerCNNSegTrainLib.engine.training.augmentation import AUGMENTATIONS, build_augmentation
 
-ALL = ("flip_rl", "affine", "bias_field", "noise", "blur", "brightness", "contrast", "gamma", "low_resolution")
+ALL = AUGMENTATIONS
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_each_can_be_switched(case, name):
     varied = augmentation(dict(case))
     assert len(augmentation.transforms) == 1
     assert not torch.equal(torch.as_tensor(varied["image"]), case["image"])
-    moves = name in ("flip_rl", "affine")
+    moves = name in ("flip_rl", "rotation", "scaling", "translation", "elastic")
     assert torch.equal(torch.as_tensor(varied["label"]), case["label"]) is not moves
 
 
@@ -40,6 +40,32 @@ def test_a_flip_is_right_to_left_for_image_and_label(case):
     varied = build_augmentation({"flip_rl": 1.0})(dict(case))
     for key in ("image", "label"):
         assert torch.equal(torch.as_tensor(varied[key]), case[key].flip(1))
+
+
+def test_a_flip_exchanges_mirrored_structures(case):
+    label = torch.zeros_like(case["label"])
+    label[:, :4], label[:, -2:] = 1, 3
+    varied = build_augmentation({"flip_rl": 1.0}, [(1, 3)])({"image": case["image"], "label": label})["label"]
+    assert varied[0, :, 0, 0].tolist() == [1, 1] + 6 * [0] + 4 * [3]
+
+
+def test_a_rotation_moves_image_and_label_together(case):
+    block = torch.zeros(1, 24, 24, 24)
+    block[:, 8:16, 6:18, 10:14] = 1
+    augmentation = build_augmentation({"rotation": 1.0, "translation": 1.0})
+    augmentation.set_random_state(seed=2)
+    varied = augmentation({"image": block, "label": block.to(torch.uint8)})
+    assert varied["label"].dtype == torch.uint8
+    assert not torch.equal(varied["label"], block.to(torch.uint8))
+    assert ((varied["image"] > 0.5) == (varied["label"] > 0)).float().mean() > 0.99
+
+
+def test_a_slice_and_an_unlabelled_image_are_varied_too(case):
+    flat = build_augmentation(dict.fromkeys(ALL, 1.0), flat=True)
+    varied = flat({key: value[..., 0] for key, value in case.items()})
+    assert varied["image"].shape == varied["label"].shape == (1, 12, 14)
+    augmentation = build_augmentation(dict.fromkeys(ALL, 1.0))
+    assert torch.as_tensor(augmentation({"image": case["image"]})["image"]).shape == case["image"].shape
 
 
 def test_unknown_names_and_impossible_probabilities_are_refused():

@@ -70,11 +70,12 @@ def test_wrong_usage_is_told(boxes, tmp_path, capsys):
 
 
 def test_errors_stop_a_training_before_its_first_step(spoilt, recipe_file, tmp_path, capsys):
-    assert run("run", spoilt, "-o", tmp_path / "run", "--recipe", recipe_file) == 1
+    assert run("plan", spoilt, "-o", tmp_path / "run", "--recipe", recipe_file) == 0
+    assert run("run", tmp_path / "run") == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("error (empty label): box_03: ")
     assert lines[-1].startswith("cnnseg-train: error: The data check found: box_03: the label holds no Box")
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["check.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["check.json", "data.json", "recipe.json"]
 
 
 def test_a_run_reads_each_file_once(boxes, recipe_file, tmp_path, monkeypatch):
@@ -82,7 +83,8 @@ def test_a_run_reads_each_file_once(boxes, recipe_file, tmp_path, monkeypatch):
     for name in ("read_volume", "read_labelmap"):
         real = getattr(reading, name)
         monkeypatch.setattr(reading, name, lambda path, real=real: read.append(path) or real(path))
-    assert run("run", boxes, "-o", tmp_path / "run", "--recipe", recipe_file, "--steps", 1) == 0
+    assert run("plan", boxes, "-o", tmp_path / "run", "--recipe", recipe_file, "--steps", 1) == 0
+    assert run("run", tmp_path / "run") == 0
     assert sorted(read) == sorted(path for kind in ("imagesTr", "labelsTr") for path in (boxes / kind).iterdir())
 
 
@@ -97,16 +99,22 @@ def test_a_table_is_trained_and_evaluated_as_it_divides(boxes, recipe_file, tmp_
         lines.append(f"b{number},{folder.name}/t1.nii.gz,{folder.name}/mask.nii.gz,P{number},{split}")
     table = tmp_path / "data" / "cases.csv"
     table.write_text("\n".join(lines), encoding="utf-8")
-    command = ("run", table, "-o", tmp_path / "run", "--recipe", recipe_file, "--export", tmp_path / "model")
-    assert run(*command) == 0
-    split = json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))
+    folder, fold = tmp_path / "run", tmp_path / "run" / "fold_0"
+    assert run("auto", table, "-o", tmp_path / "model", "--run", folder, "--recipe", recipe_file) == 0
+    split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
     assert (split["training"], split["held_out"], split["test"]) == ([f"b{n}" for n in range(8)], ["b8"], ["b9"])
-    report = json.loads((tmp_path / "run" / "validation" / "plain" / "evaluation.json").read_text(encoding="utf-8"))
+    report = json.loads((fold / "validation" / "plain" / "evaluation.json").read_text(encoding="utf-8"))
     assert [case["case"] for case in report["cases"]] == ["b8"]
-    assert "mean over structures: Dice 0.9" in capsys.readouterr().out
+    assert "Held out, mean over structures: Dice 0.9" in capsys.readouterr().out
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "1 were held out, 1 were kept for a test (as the data set's table divides them)" in card
     assert "| Box | off | 0.9" in card
     assert "to" not in next(
         line for line in card.splitlines() if line.startswith("| Box | off")
     )  # of one case: no interval
+    assert run("evaluate", folder, "--test") == 0
+    assert "Test cases, Box: Dice 0.9" in capsys.readouterr().out
+    report = json.loads((folder / "test" / "plain" / "evaluation.json").read_text(encoding="utf-8"))
+    assert [case["case"] for case in report["cases"]] == ["b9"]
+    assert run("evaluate", folder, "--test") == 2
+    assert "The test cases were evaluated already: see" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.store.self_check import check_model
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.cli.progress import BarProgress
-from SlicerCNNSegTrainLib.engine.results.export import export_bundle
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
+
+
+def run_command(*words):
+    return main([str(word) for word in words])
 
 
 @pytest.fixture
@@ -24,8 +28,7 @@ def trained(tmp_path, boxes, recipe_file, monkeypatch):
     """A model trained by the command into the user's model folder."""
     monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
     model = tmp_path / "models" / "box"
-    command = ["run", boxes, "-o", tmp_path / "run", "--recipe", recipe_file, "--export", model]
-    assert main([str(word) for word in command]) == 0
+    assert run_command("auto", boxes, "-o", model, "--run", tmp_path / "run", "--recipe", recipe_file) == 0
     return model
 
 
@@ -39,11 +42,11 @@ def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
     assert f"| Box | off | {dice['mean']:.3f}" in card
     assert "8 cases were trained on, 2 were held out (fold 0 of 5" in card
     assert "only boxes" in card
-    assert "--recipe recipe.json --export" in card  # not a shipped recipe: the run's own file
+    assert "plan DATA -o RUN --recipe recipe.json" in card  # not a shipped recipe: the run's own file
     assert "60 steps of 2 windows of 16x16x12 voxels" in card
     (entry,) = (entry for entry in list_models() if entry.id == "box")
     assert all(finding.passed for finding in check_model(entry))
-    case = json.loads((trained.parents[1] / "run" / "split.json").read_text())["held_out"][0]
+    case = json.loads((trained.parents[1] / "run" / "fold_0" / "split.json").read_text())["held_out"][0]
     result = run(SegmentationSettings("box", device="cpu"), [read_volume(boxes / "imagesTr" / f"{case}.nii.gz")])
     truth = read_volume(boxes / "labelsTr" / f"{case}.nii.gz").array[0]
     found = result.labelmap
@@ -73,17 +76,66 @@ def test_the_bundle_runs_under_plain_monai_with_the_same_labels(trained, boxes):
 
 
 def test_a_run_without_a_validation_cannot_be_exported(tmp_path):
-    with pytest.raises(FileReadError, match=r"has no best.pt yet; let the run reach its first validation"):
-        export_bundle(RunFolder(tmp_path), tmp_path / "model")
+    with pytest.raises(FileReadError, match=r"has no fold_0/best.pt yet; let 'cnnseg-train run' reach its first valid"):
+        RunFolder(tmp_path).folds  # noqa: B018
 
 
-def test_usage_faults_end_with_one_line(tmp_path, boxes, capsys):
-    assert main(["run", str(boxes), "-o", str(tmp_path), "--recipe", "nothing"]) == 1
-    assert main(["run", str(boxes), "-o", str(tmp_path), "--fold", "9"]) == 2
-    assert main(["export", str(tmp_path), "-o", str(tmp_path / "m")]) == 1
+def test_something_else_is_not_overwritten_by_a_model(trained, tmp_path, capsys):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").write_text("mine")
+    assert run_command("export", tmp_path / "run", "-o", tmp_path / "thesis") == 1
+    assert "Expected a new folder or a model to replace" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["text"]
+    (trained / "old").write_text("old")
+    assert run_command("export", tmp_path / "run", "-o", trained) == 0
+    assert not (trained / "old").exists()
+    assert sorted(path.name for path in trained.parent.iterdir()) == ["box"]
+
+
+def test_folds_make_an_ensemble_and_every_case_is_measured_once(boxes, recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
+    (tmp_path / "two.json").write_text(json.dumps(replace(recipe, folds=2).to_json()), encoding="utf-8")
+    folder, model = tmp_path / "run", tmp_path / "models" / "box"
+    assert run_command("plan", boxes, "-o", folder, "--recipe", tmp_path / "two.json") == 0
+    assert run_command("run", folder, "--folds", "all", "--steps", "30") == 0
+    assert run_command("evaluate", folder) == 0
+    out = capsys.readouterr().out
+    assert "Fold 1, Box: Dice 0." in out
+    report = json.loads((folder / "out_of_fold.json").read_text(encoding="utf-8"))
+    assert sorted(case["case"] for case in report["cases"]) == [f"box_{n:02d}" for n in range(10)]
+    assert run_command("export", folder, "-o", model) == 0
+    numbers = find_model("box").metrics["out_of_fold"]["Box"]["dice"]
+    assert numbers["n"] == 10
+    assert numbers["mean"] == pytest.approx(report["summary"]["labels"]["3"]["metrics"]["dice"]["mean"], abs=1e-4)
+    assert len(find_model("box").weights_files) == 2
+    card = (model / "README.md").read_text(encoding="utf-8")
+    assert "2 networks, each trained with another of 2 folds of patients held out" in card
+    assert "On 10 cases, each segmented by the one network that had not seen it" in card
+    (entry,) = (entry for entry in list_models() if entry.id == "box")
+    assert all(finding.passed for finding in check_model(entry))
+
+
+def test_usage_faults_end_with_one_line(tmp_path, boxes, recipe_file, capsys):
+    assert run_command("plan", boxes, "-o", tmp_path / "run", "--recipe", "nothing") == 1
+    assert run_command("plan", boxes, "-o", tmp_path / "run", "--recipe", recipe_file) == 0
+    assert run_command("plan", boxes, "-o", tmp_path / "run", "--recipe", recipe_file) == 2
+    assert run_command("run", tmp_path / "run", "--folds", "9") == 2
+    assert run_command("run", tmp_path / "run", "--folds", "one") == 2
+    assert run_command("run", tmp_path / "nothing") == 1
+    assert run_command("evaluate", tmp_path / "run", "--test") == 1
+    assert run_command("export", tmp_path / "run", "-o", tmp_path / "m") == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cnnseg-train: error:")]
-    assert len(lines) == 3
-    assert "Expected a fold from 0 to 4, got 9" in lines[1]
+    words = (
+        "No recipe 'nothing'",
+        "holds a run already; train it with",
+        "Expected a fold from 0 to 4, got 9",
+        "Expected --folds like 0,1 or all, got 'one'",
+        "is no run: it has no readable data.json",
+        "has no fold_0/best.pt yet",
+        "has no fold_0/best.pt yet",
+    )
+    assert len(lines) == len(words)
+    assert all(part in line for part, line in zip(words, lines, strict=True))
 
 
 def test_ctrl_c_stops_at_the_next_step():

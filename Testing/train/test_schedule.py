@@ -18,6 +18,12 @@ def test_by_steps_the_rate_warms_up_and_falls_to_zero(recipe):
     assert schedule.fraction(recipe.steps) == 1
 
 
+def test_a_polynomial_decay_is_nnunets(recipe):
+    poly = replace(recipe, decay="poly", warmup_steps=0)
+    assert learning_rate(poly, 30, 0.5) == pytest.approx(recipe.learning_rate * 0.5**0.9)
+    assert StepSchedule(poly).rate(recipe.steps) == 0
+
+
 def test_by_time_the_rate_follows_the_clock(recipe):
     now = [0.0]
     schedule = TimeSchedule(replace(recipe, minutes=1.0), lambda: now[0], reserve_s=20.0)

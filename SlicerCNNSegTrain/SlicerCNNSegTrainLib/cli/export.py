@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from SlicerCNNSegLib.cli.status import DONE
 
+from .evaluate import print_numbers
 from .progress import BarProgress
-
-if TYPE_CHECKING:
-    from ..engine.run_folder import RunFolder
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``export`` with its options."""
-    parser = subparsers.add_parser("export", help="export the best weights and evaluate them on the held-out cases")
+    parser = subparsers.add_parser(
+        "export",
+        help="export the model, with its card and its numbers on the held-out cases",
+        description="Export the model of a run; the networks of several trained folds become one ensemble.",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="model folder to write")
+    add_model_argument(parser)
     parser.set_defaults(execute=execute)
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add where the model goes."""
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="model folder to write")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -28,33 +35,25 @@ def execute(options: argparse.Namespace) -> int:
     Raises
     ------
     CNNSegError
-        The folder holds no run that can be exported, or its data has gone.
+        Nothing has been trained, the data has gone, or the model cannot be written.
     """
-    from ..engine.run_folder import RunFolder
-
-    export_run(RunFolder(options.run), options.output)
+    export(options.run, options.output)
     return DONE
 
 
-def export_run(folder: RunFolder, bundle: Path) -> None:
-    """Write the model, evaluate it on the held-out cases, and complete its metadata, card and self-check."""
-    from SlicerCNNSegLib.engine.package import ModelPackage
-    from SlicerCNNSegLib.engine.store.self_check import make_self_check
+def export(run: Path, model: Path) -> None:
+    """Write the model and print its numbers.
 
-    from ..engine.results.card import complete_bundle
-    from ..engine.results.evaluate import evaluate_bundle, in_words, summarise
-    from ..engine.results.export import export_bundle
+    Raises
+    ------
+    CNNSegError
+        See ``execute``.
+    """
+    from ..engine.run_folder import RunFolder
+    from ..engine.workflow import export_run
 
-    cases = folder.cases("held_out")
-    recipe = export_bundle(folder, bundle)
-    numbers = []
-    for mirror in (False, True):
-        with BarProgress("Evaluating" + " with mirroring" * mirror) as bar:
-            place = folder.validation / ("mirrored" if mirror else "plain")
-            numbers.append(summarise(evaluate_bundle(bundle, cases, place, bar, mirror=mirror)))
-    complete_bundle(bundle, recipe, folder, *numbers)
-    with BarProgress("Making the self-check") as bar:
-        make_self_check(ModelPackage.read(bundle), bar)
-    for name, metrics in numbers[0].items():
-        print(f"{name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")
-    print(f"Wrote the model to {bundle}")
+    export_run(RunFolder(run), model, BarProgress)
+    metadata = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    title, numbers = next(iter(metadata["eval_metrics"].items()))
+    print_numbers(title.replace("_", " ").capitalize(), numbers)
+    print(f"Wrote the model to {model}")

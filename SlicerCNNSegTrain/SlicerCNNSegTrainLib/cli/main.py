@@ -10,16 +10,19 @@ from SlicerCNNSegLib.cli.status import STOPPED, one_line, status_of
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.version import VERSION
 
-from . import check, export, run
+from . import auto, check, evaluate, export, plan, run
 
-COMMANDS = (check, run, export)
+COMMANDS = (check, plan, run, evaluate, export, auto)
 
 EXAMPLES = """\
 examples:
   cnnseg-train check DATA --recipe hippocampus-mr
-  cnnseg-train run DATA -o RUN --recipe hippocampus-mr --export MODEL
-  cnnseg-train run DATA -o RUN --recipe hippocampus-mr --export MODEL --resume
+  cnnseg-train plan DATA -o RUN --recipe hippocampus-mr
+  cnnseg-train run RUN --minutes 30
+  cnnseg-train run RUN --resume
+  cnnseg-train evaluate RUN
   cnnseg-train export RUN -o MODEL
+  cnnseg-train auto DATA -o MODEL --recipe hippocampus-mr --minutes 30
 """
 
 
@@ -27,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of ``cnnseg-train``; building it imports nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="cnnseg-train",
-        description="Train a segmentation model and export it as a MONAI Bundle.",
+        description="Train a model on labelled images and export it as a MONAI Bundle.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"cnnseg-train: error: {one_line(error)}\n")
         return status_of(error)
     except KeyboardInterrupt:
-        hint = "; go on with --resume" if options.command == "run" else ""
+        hint = "; go on with --resume" if options.command in ("run", "auto") else ""
         sys.stderr.write(f"cnnseg-train: stopped{hint}\n")
         return STOPPED
 

@@ -22,9 +22,12 @@ class BarProgress:
         What is going on.
     stop_cleanly:
         Take the first Ctrl-C as a wish to stop at the next step, with a checkpoint; the second ends at once.
+    shown:
+        Of several processes only one tells.
     """
 
-    def __init__(self, title: str, *, stop_cleanly: bool = False) -> None:
+    def __init__(self, title: str, *, stop_cleanly: bool = False, shown: bool = True) -> None:
+        self._told = shown
         self._title, self._stop_cleanly, self._stopped = title, stop_cleanly, False
         self._handler: signal._HANDLER = None
         self._bar = Bar(None)
@@ -32,6 +35,8 @@ class BarProgress:
 
     def report(self, fraction: float, stage: str) -> None:
         """Move the bar and show the stage."""
+        if not self._told:
+            return
         self._bar.move(fraction, f"{self._title}: {stage}")
         if not self._bar.shown and time.monotonic() - self._logged > LOG_SECONDS:
             self._logged = time.monotonic()

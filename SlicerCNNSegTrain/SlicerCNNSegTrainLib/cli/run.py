@@ -1,8 +1,9 @@
-"""``cnnseg-train run``: check the data, train, and if wanted export."""
+"""``cnnseg-train run``: train the folds of a run, or go on training them."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,89 +11,131 @@ from typing import TYPE_CHECKING
 
 from SlicerCNNSegLib.cli.status import DONE
 
-from .check import add_data_argument
-from .export import export_run
 from .progress import BarProgress
 
 if TYPE_CHECKING:
-    from ..engine.data.reading import Reading
-    from ..engine.data.splits import Division
     from ..engine.recipe import Recipe
     from ..engine.run_folder import RunFolder
+
+EPILOG = """\
+examples:
+  cnnseg-train run RUN
+  cnnseg-train run RUN --minutes 30
+  cnnseg-train run RUN --folds all --resume
+  torchrun --nproc-per-node 2 -m SlicerCNNSegTrainLib.cli.main run RUN
+
+Under torchrun each batch is divided among the processes; after a failure torchrun starts them again, and
+they go on from the last checkpoint. Ctrl-C stops after the step under way, with a checkpoint.
+"""
+
+ALL = "all"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``run`` with its options."""
-    parser = subparsers.add_parser("run", help="train, or go on training")
-    add_data_argument(parser)
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="RUN", help="folder for checkpoints and curves"
+    parser = subparsers.add_parser(
+        "run",
+        help="train, or go on training",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, made by 'plan'")
+    parser.add_argument("--steps", type=int, help="number of training steps; replaces the one in RUN/recipe.json")
     parser.add_argument(
-        "--recipe", default="hippocampus-mr", help="shipped recipe or recipe file (default: %(default)s)"
+        "--minutes", type=float, help="train for so many minutes, all folds together; replaces RUN/recipe.json's steps"
     )
-    parser.add_argument("--steps", type=int, help="number of training steps, instead of the recipe's")
-    parser.add_argument("--minutes", type=float, help="train for so many minutes, instead of a number of steps")
-    parser.add_argument("--fold", type=int, help="which fold to hold out, instead of the recipe's")
-    parser.add_argument("--seed", type=int, help="seed of every random number, instead of the recipe's")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
-    parser.add_argument("--export", type=Path, metavar="MODEL", help="export and evaluate the model when done")
+    add_training_arguments(parser)
     parser.set_defaults(execute=execute)
 
 
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which folds are trained, and on what."""
+    parser.add_argument(
+        "--folds", metavar="N,N|all", help="folds to hold out, one training for each (default: the recipe's fold)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+
+
 def execute(options: argparse.Namespace) -> int:
-    """Check, train, and if wanted export; returns the exit status.
+    """Check the data, and train; returns the exit status.
 
     Raises
     ------
     CNNSegError
-        An option is wrong, the data has errors, or RUN holds another run.
+        An option is wrong, the data has errors, or a fold holds another training.
     KeyboardInterrupt
         The user stopped; a checkpoint is there.
     """
-    from ..engine.recipe import Recipe
     from ..engine.run_folder import RunFolder
-    from ..engine.training.trainer import Trainer
 
-    given = {
-        name: getattr(options, name)
-        for name in ("steps", "minutes", "fold", "seed")
-        if getattr(options, name) is not None
-    }
-    recipe = replace(Recipe.read(options.recipe), **given)
-    folder = RunFolder(options.output)
-    reading, division = _checked_data(options.data, recipe, folder, allow_empty=options.allow_empty)
-    training, held_out = (
-        [reading.samples[case.id] for case in cases]
-        for cases in (division.training(recipe.fold), division.held_out(recipe.fold))
-    )
-    trainer = Trainer(recipe, folder, training, held_out, resume=options.resume)
-    folder.write_split(options.data, division, recipe.fold)
-    with BarProgress("Training", stop_cleanly=True) as bar:
-        best = trainer.run(bar)
-    if bar.cancelled():
-        raise KeyboardInterrupt
-    print(f"Best mean Dice on {len(held_out)} held-out cases while training: {best:.4f}")
-    if options.export:
-        export_run(folder, options.export)
+    train(options, RunFolder(options.run))
     return DONE
 
 
-def _checked_data(path: Path, recipe: Recipe, folder: RunFolder, *, allow_empty: bool) -> tuple[Reading, Division]:
-    """The data, read and checked in one pass, and its division; findings go to stderr and into the run's folder."""
-    from ..engine.checking.check import check_data, divide_read
-    from ..engine.data.read import read_data
-    from ..engine.data.reading import read_cases
-    from ..engine.data.splits import divide
-    from ..engine.results.export import write_json
+def train(options: argparse.Namespace, run: RunFolder) -> None:
+    """Train the folds that the options name.
 
-    data = read_data(path, recipe.channel_names)
-    divide(data.cases, recipe.folds, recipe.seed).held_out(recipe.fold)  # a wrong fold is told before all is read
-    with BarProgress("Reading") as bar:
-        reading = read_cases(data.cases, bar, recipe)
-    report = check_data(data, reading, recipe, fold=recipe.fold, allow_empty=allow_empty)
-    write_json(folder.check, {"data": str(path)} | report.to_json())
-    for finding in report.findings:
-        sys.stderr.write(f"{finding.severity} ({finding.kind}): {finding.text}\n")
-    report.stop_at_errors()
-    return reading, divide_read(data.cases, reading, recipe)
+    Raises
+    ------
+    CNNSegError, KeyboardInterrupt
+        See ``execute``.
+    """
+    from ..engine.run_folder import write_json
+    from ..engine.training.hardware import Hardware
+    from ..engine.training.ranks import join_ranks, restarted
+    from ..engine.workflow import read_checked, train_fold
+
+    recipe = run.read_recipe()
+    folds = _folds(options.folds, recipe)
+    given = _given(options, len(folds))
+    if given:
+        recipe = replace(recipe, **given)
+    hardware = Hardware.choose(options.device, recipe.precision, int(os.environ.get("LOCAL_RANK", "0")))
+    with join_ranks(hardware.device.type) as ranks:
+        if given and ranks.leads:
+            write_json(run.recipe, recipe.to_json())
+        with BarProgress("Reading", shown=ranks.leads) as bar:
+            data = read_checked(run, recipe, folds, bar)
+        for finding in data.report.findings if ranks.leads else ():
+            sys.stderr.write(f"{finding.severity} ({finding.kind}): {finding.text}\n")
+        data.report.stop_at_errors()
+        for number in folds:
+            title = f"Training fold {number}" if len(folds) > 1 else "Training"
+            resume = options.resume or restarted()
+            with BarProgress(title, stop_cleanly=True, shown=ranks.leads) as bar:
+                best = train_fold(run.fold(number), recipe, data, hardware, bar, ranks=ranks, resume=resume)
+            if bar.cancelled():
+                raise KeyboardInterrupt
+            if ranks.leads:
+                print(f"Fold {number}: best score on the held-out cases while training {best:.4f}")
+
+
+def _given(options: argparse.Namespace, folds: int) -> dict[str, float]:
+    """What the options change in the recipe; minutes are shared out among the folds."""
+    given: dict[str, float] = {}
+    if options.steps is not None:
+        given |= {"steps": options.steps, "minutes": 0.0}
+    if options.minutes is not None:
+        given["minutes"] = options.minutes / folds
+    return given
+
+
+def _folds(words: str | None, recipe: Recipe) -> list[int]:
+    """The folds that ``--folds`` names.
+
+    Raises
+    ------
+    SettingsError
+        It is neither ``all`` nor a list of numbers.
+    """
+    from SlicerCNNSegLib.engine.errors import SettingsError
+
+    if words is None:
+        return [recipe.fold]
+    if words == ALL:
+        return list(range(recipe.folds))
+    try:
+        return sorted({int(word) for word in words.split(",")})
+    except ValueError as error:
+        raise SettingsError(f"Expected --folds like 0,1 or all, got {words!r}.") from error

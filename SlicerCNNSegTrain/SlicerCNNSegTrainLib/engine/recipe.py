@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,48 @@ def shipped_recipes() -> list[str]:
     return sorted(file.stem for file in RECIPES.glob("*.json"))
 
 
+CHOICES = {
+    "class_weights": ("", "balanced"),
+    "optimizer": ("adamw", "sgd"),
+    "decay": ("cosine", "poly"),
+    "precision": ("auto", "bf16", "fp16", "fp32"),
+}
+"""What a recipe's fields may say."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from, other than fresh weights.
+
+    Parameters
+    ----------
+    model:
+        A model of the catalogue by id, a bundle folder, or a run's folder; "" starts from fresh weights.
+    freeze:
+        ``encoder`` keeps the encoder's weights as they are; "" trains all.
+    encoder_rate:
+        Share of the learning rate that the encoder gets.
+    adapter_rank:
+        Above 0 the network's own weights stay, and low-rank adapters of this rank are trained.
+    """
+
+    model: str = ""
+    freeze: str = ""
+    encoder_rate: float = 1.0
+    adapter_rank: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("start.freeze", self.freeze, ("", "encoder"))
+        if not 0 < self.encoder_rate <= 1:
+            raise SettingsError(f"Expected start.encoder_rate above 0 and up to 1, got {self.encoder_rate}.")
+        if self.adapter_rank < 0:
+            raise SettingsError(f"Expected start.adapter_rank of 0 or more, got {self.adapter_rank}.")
+        if not self.model and (self.freeze or self.adapter_rank or self.encoder_rate != 1):
+            raise SettingsError(
+                "Expected start.model, a model to start from, with freeze, encoder_rate or adapter_rank."
+            )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train one model.
@@ -33,32 +75,50 @@ class Recipe:
         What goes into the bundle's ``metadata.json`` and card: id, title, task, channels, labels,
         licence, limits, ...
     network:
-        Network definition (``_target_`` and arguments), see ``engine/networks.py``.
+        Network definition (``_target_`` and arguments), see ``engine/networks``.
     preprocessing:
         MONAI transforms as plain data, see ``engine/preprocess.py``.
     augmentation:
-        Probability of each augmentation, see ``augmentation.py``; 0 switches it off.
+        Probability of each augmentation, see ``training/augmentation.py``; 0 switches it off.
     inference:
         ``overlap``, ``mirror_axes`` and ``postprocess`` of the exported model.
     patch_size:
-        Window of the network along network space's axes, voxels.
+        Window of the network along network space's axes, voxels; a third size of 1 is for a 2-D network.
     batch_size, steps:
-        Samples per step, number of steps.
+        Samples per step over all processes, number of steps.
     minutes:
         Instead of ``steps``: train for so long, the validations included; 0 trains for ``steps``.
-    learning_rate, warmup_steps, weight_decay, clip_norm:
-        AdamW with linear warm-up, then cosine decay to zero; gradient norm clipped.
+    loss:
+        Weight of each term, see ``training/losses.py``.
+    class_weights:
+        ``balanced`` weighs voxels by how rare their class is, see ``training/losses.py``; "" weighs all alike.
+    ignore_value:
+        Label value in the files of voxels that nobody labelled, kept out of loss and scores; 0 when there is none.
+    absent_means_not_contoured:
+        A structure that a case's label does not hold was not contoured there: it is not learned as background.
+    mirrored:
+        Pairs of label values that change places when an image is flipped right-left.
+    optimizer:
+        ``adamw``, or ``sgd`` with Nesterov momentum of 0.99.
+    learning_rate, warmup_steps, decay:
+        Linear warm-up, then decay to zero: ``cosine``, or ``poly`` with exponent 0.9.
+    weight_decay, clip_norm:
+        Of the weights; gradient norm above which it is scaled down.
     ema_decay:
         Decay per step of the exponential moving average of the weights, which is what is validated
         and exported (ramped up as (1 + step) / (10 + step) at the start).
     foreground_share:
-        Share of the samples whose window is centred on a labelled voxel.
+        Share of the samples whose window is centred on a labelled voxel, each structure as often.
     precision:
-        ``bf16`` (autocast) or ``fp32``.
+        ``auto``, ``bf16``, ``fp16`` (both autocast) or ``fp32``.
     validate_every:
         Steps between validations.
+    patience:
+        Stop after so many validations without a better one; 0 never stops early.
+    start:
+        What to start from.
     folds, fold, seed:
-        Which patients are held out, and every random number.
+        Number of folds and which one is held out, and every random number.
     """
 
     model: Mapping[str, Any]
@@ -70,30 +130,55 @@ class Recipe:
     batch_size: int
     steps: int
     minutes: float = 0.0
+    loss: Mapping[str, float] = field(default_factory=lambda: {"dice": 1.0, "cross_entropy": 1.0})
+    class_weights: str = ""
+    ignore_value: int = 0
+    absent_means_not_contoured: bool = False
+    mirrored: tuple[tuple[int, int], ...] = ()
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     warmup_steps: int = 100
+    decay: str = "cosine"
     weight_decay: float = 1e-2
     clip_norm: float = 5.0
     ema_decay: float = 0.995
     foreground_share: float = 0.5
-    precision: str = "bf16"
+    precision: str = "auto"
     validate_every: int = 500
+    patience: int = 0
+    start: Start = field(default_factory=Start)
     folds: int = 5
     fold: int = 0
     seed: int = 0
     prepared: Preprocessing = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "steps", "validate_every", "learning_rate"):
+        for name in ("batch_size", "steps", "validate_every", "learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"Expected {name} above 0, got {getattr(self, name)}.")
-        if not self.minutes >= 0:
-            raise SettingsError(f"Expected minutes of 0 or more, got {self.minutes}.")
-        if self.precision not in ("bf16", "fp32"):
-            raise SettingsError(f"Expected precision 'bf16' or 'fp32', got {self.precision!r}.")
+        for name in ("minutes", "patience", "ignore_value", "warmup_steps", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"Expected {name} of 0 or more, got {getattr(self, name)}.")
+        for name, known in CHOICES.items():
+            _one_of(name, getattr(self, name), known)
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
         object.__setattr__(self, "preprocessing", tuple(self.preprocessing))
+        object.__setattr__(self, "mirrored", tuple((int(a), int(b)) for a, b in self.mirrored))
+        if isinstance(self.start, Mapping):
+            object.__setattr__(self, "start", _start_from_json(self.start))
+        strangers = sorted({value for pair in self.mirrored for value in pair} - set(self.label_values))
+        if strangers:
+            raise SettingsError(
+                f"Expected label values of the recipe in mirrored, got {', '.join(map(str, strangers))}."
+            )
+        if self.ignore_value in self.label_values:
+            raise SettingsError(f"The label value {self.ignore_value} is ignore_value and a structure; choose another.")
         object.__setattr__(self, "prepared", Preprocessing.from_transforms(self.preprocessing))
+
+    @property
+    def flat(self) -> bool:
+        """Whether the network is a 2-D one."""
+        return self.patch_size[2] == 1
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -152,3 +237,16 @@ class Recipe:
             raise FileReadError(f"No recipe {str(name_or_file)!r}: expected one of {shipped}, or a file.") from error
         except ValueError as error:
             raise FileReadError(f"{path} is no valid JSON: {error}.") from error
+
+
+def _start_from_json(data: Mapping[str, Any]) -> Start:
+    try:
+        return Start(**data)
+    except TypeError as error:
+        names = ", ".join(f.name for f in fields(Start))
+        raise SettingsError(f"Expected {names} in the recipe's start, got {', '.join(data)}.") from error
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise SettingsError(f"Expected {name} of {', '.join(map(repr, known))}, got {value!r}.")

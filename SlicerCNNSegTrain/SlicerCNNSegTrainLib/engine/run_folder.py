@@ -2,39 +2,64 @@
 
 ::
 
-    recipe.json      everything that decided the result
-    split.json       where the data is, which cases were trained on, which held out, which kept for a test
-    check.json       what the data check found
-    curves.csv       loss and validation Dice over the steps
-    last.pt          the whole state, to resume from
-    best.pt          the weights with the best validation Dice
-    validation/      predictions of the exported model beside the truth, and evaluation.json
+    recipe.json            how to train: made by ``plan``, to be edited, read by ``run``
+    data.json              where the data is
+    plan.json              what the data is like, and why the recipe is as it is
+    check.json             what the data check found
+    fold_0/                a training with fold 0 held out
+        recipe.json        the recipe that it was trained with
+        split.json         which cases were trained on, which held out, which kept for a test
+        start.json         which weights were taken from another model
+        contact_sheet.png  what the network saw
+        curves.csv, .png   loss and score over the steps
+        tensorboard/       the same for TensorBoard
+        last.pt            the whole state, to resume from
+        best.pt            the weights with the best validation score
+        model/             the exported model
+        validation/        its predictions beside the truth, and evaluation.json
+    out_of_fold.json       the held-out cases of all folds together
+    test/                  the model on the test cases, once
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
-from .data.cases import TrainingCase
+from .data.cases import TrainingCase, TrainingData
 from .data.read import read_data
 from .data.splits import Division
 from .recipe import Recipe
 
+FOLD = "fold_"
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write an indented JSON file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The paths in one run's folder."""
+class FoldFolder:
+    """The paths of one training."""
 
     path: Path
 
     @property
+    def number(self) -> int:
+        """Which fold is held out."""
+        return int(self.path.name.removeprefix(FOLD))
+
+    @property
     def recipe(self) -> Path:
-        """The recipe of the run."""
+        """The recipe that it was trained with."""
         return self.path / "recipe.json"
 
     @property
@@ -43,14 +68,29 @@ class RunFolder:
         return self.path / "split.json"
 
     @property
-    def check(self) -> Path:
-        """What the data check found."""
-        return self.path / "check.json"
+    def start(self) -> Path:
+        """Which weights were taken from another model."""
+        return self.path / "start.json"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """What the network saw."""
+        return self.path / "contact_sheet.png"
 
     @property
     def curves(self) -> Path:
-        """Loss and Dice over the steps."""
+        """Loss and score over the steps."""
         return self.path / "curves.csv"
+
+    @property
+    def curves_picture(self) -> Path:
+        """The same, drawn."""
+        return self.path / "curves.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The same, for TensorBoard."""
+        return self.path / "tensorboard"
 
     @property
     def last(self) -> Path:
@@ -59,8 +99,13 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The checkpoint with the best validation Dice."""
+        """The checkpoint with the best validation score."""
         return self.path / "best.pt"
+
+    @property
+    def model(self) -> Path:
+        """The exported model."""
+        return self.path / "model"
 
     @property
     def validation(self) -> Path:
@@ -76,24 +121,115 @@ class RunFolder:
             "held_out": [case.id for case in division.held_out(fold)],
             "test": [case.id for case in division.test],
         }
-        with replacing(self.split) as temporary:
-            temporary.write_text(json.dumps(split, indent=2) + "\n", encoding="utf-8")
+        write_json(self.split, split)
 
     def cases(self, part: str) -> list[TrainingCase]:
-        """The run's cases of a part, ``training``, ``held_out`` or ``test``.
+        """The training's cases of a part, ``training``, ``held_out`` or ``test``.
 
         Raises
         ------
         FileReadError
-            The folder is no run, or its data has changed since.
+            The folder holds no training, or its data has changed since.
         """
         try:
             split = json.loads(self.split.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise FileReadError(f"{self.path} is no training run: it has no readable {self.split.name}.") from error
+            raise FileReadError(f"{self.path} holds no training: it has no readable {self.split.name}.") from error
         data = read_data(Path(split["data"]), Recipe.read(self.recipe).channel_names)
         cases = {case.id: case for case in data.cases}
         gone = [case_id for case_id in split[part] if case_id not in cases]
         if gone:
             raise FileReadError(f"{len(gone)} cases of the run are no longer in {split['data']} (first: {gone[0]}).")
         return [cases[case_id] for case_id in split[part]]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """How to train."""
+        return self.path / "recipe.json"
+
+    @property
+    def data(self) -> Path:
+        """Where the data is."""
+        return self.path / "data.json"
+
+    @property
+    def plan(self) -> Path:
+        """What the data is like, and why the recipe is as it is."""
+        return self.path / "plan.json"
+
+    @property
+    def check(self) -> Path:
+        """What the data check found."""
+        return self.path / "check.json"
+
+    @property
+    def out_of_fold(self) -> Path:
+        """The held-out cases of all folds together."""
+        return self.path / "out_of_fold.json"
+
+    @property
+    def test(self) -> Path:
+        """The model on the test cases."""
+        return self.path / "test"
+
+    def fold(self, number: int) -> FoldFolder:
+        """The training that holds out a fold."""
+        return FoldFolder(self.path / f"{FOLD}{number}")
+
+    @property
+    def folds(self) -> list[FoldFolder]:
+        """The trainings that have weights to export.
+
+        Raises
+        ------
+        FileReadError
+            There is none.
+        """
+        folds = sorted((FoldFolder(path.parent) for path in self.path.glob(f"{FOLD}*/best.pt")), key=lambda f: f.number)
+        if not folds:
+            raise FileReadError(
+                f"{self.path} has no {FOLD}0/best.pt yet; let 'cnnseg-train run' reach its first validation."
+            )
+        return folds
+
+    def read_recipe(self) -> Recipe:
+        """How to train.
+
+        Raises
+        ------
+        FileReadError, SettingsError
+            The folder is no run, or the recipe was edited into one that makes no sense.
+        """
+        self._kept_data()
+        return Recipe.read(self.recipe)
+
+    def write_data(self, data: Path, *, allow_empty: bool) -> None:
+        """Keep where the data is, and whether labels without any structure are meant so."""
+        write_json(self.data, {"data": str(data.resolve()), "allow_empty": allow_empty})
+
+    def read_data(self, recipe: Recipe) -> tuple[TrainingData, bool]:
+        """The run's data, and whether labels without any structure are meant so.
+
+        Raises
+        ------
+        FileReadError
+            The folder is no run.
+        """
+        kept = self._kept_data()
+        return read_data(Path(kept["data"]), recipe.channel_names), bool(kept["allow_empty"])
+
+    def _kept_data(self) -> dict[str, Any]:
+        try:
+            kept: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileReadError(
+                f"{self.path} is no run: it has no readable {self.data.name}; make one with 'cnnseg-train plan'."
+            ) from error
+        return kept

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,38 @@ def evaluate_folders(
         "cases": cases,
         "warnings": names.conflicts,
         "summary": _summary(cases, names, seed),
+    }
+
+
+def merge_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One evaluation of the cases of several, as of the folds of a cross-validation; settings are the first's.
+
+    Parameters
+    ----------
+    reports:
+        What ``evaluate_folders`` gave; at least one.
+
+    Raises
+    ------
+    SettingsError
+        A case is in two of them, or they were made with different tolerances.
+    """
+    cases = [case for report in reports for case in report["cases"]]
+    [(name, most)] = Counter(case["case"] for case in cases).most_common(1)
+    if most > 1:
+        raise SettingsError(f"Expected every case in one evaluation only, got {name} in {most}.")
+    if len({report["settings"]["tolerance_mm"] for report in reports}) > 1:
+        raise SettingsError("Expected evaluations with the same tolerance_mm; evaluate again with one of them.")
+    names = _Names()
+    for report in reports:
+        for value, label in report["summary"]["labels"].items():
+            names.learn([replace(generic_label(int(value)), name=label["name"])], "another evaluation")
+    first = reports[0]
+    warnings = [warning for report in reports for warning in report["warnings"]]
+    return first | {
+        "cases": cases,
+        "warnings": list(dict.fromkeys([*warnings, *names.conflicts])),
+        "summary": _summary(cases, names, first["settings"]["seed"]),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..recipe import Recipe, shipped_recipes
-from ..run_folder import RunFolder
+from ..run_folder import FoldFolder, write_json
 from .evaluate import in_words
-from .export import write_json
 
 CARD = "README.md"
 COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
 
 
 def complete_bundle(
-    bundle: Path, recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]
+    bundle: Path, recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: dict[str, Any]
 ) -> None:
     """Write the metrics and the checksum into the bundle's metadata, and its card.
 
@@ -38,14 +38,41 @@ def complete_bundle(
         temporary.write_text(card_text(recipe, run, plain, mirrored), encoding="utf-8")
 
 
-def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
-    """The card as Markdown."""
+def card_text(recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
+    """The card of one training, as Markdown."""
+    split = json.loads(run.split.read_text(encoding="utf-8"))
+    test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
+    data = (
+        f"{recipe.model['data_source']}. {len(split['training'])} cases were trained on, {len(split['held_out'])} were "
+        f"held out{test} ({split['division']})."
+    )
+    how = [
+        f"On the {len(split['held_out'])} held-out cases, by the commands above: mean, 95 % bootstrap interval.",
+        "The step was chosen on the same cases, so the numbers are slightly optimistic.",
+        "",
+        *_table({"off": plain, "on": mirrored}, "mirroring"),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, run)], how)
+
+
+def ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str, Any]) -> str:
+    """The card of an ensemble of folds, as Markdown."""
+    held_out = sum(len(json.loads(fold.split.read_text(encoding="utf-8"))["held_out"]) for fold in folds)
+    data = (
+        f"{recipe.model['data_source']}. {len(folds)} networks, each trained with another of {recipe.folds} folds of "
+        f"patients held out (shuffled with seed {recipe.seed}); their probabilities are averaged."
+    )
+    how = [
+        f"On {held_out} cases, each segmented by the one network that had not seen it: mean, 95 % bootstrap interval.",
+        "The ensemble itself has seen all of them, so it is not measured here.",
+        "",
+        *_table({"off": numbers}, "mirroring"),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
+
+
+def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[str]) -> str:
     model = recipe.model
-    # runs from before tables: folds alone
-    folds = f"fold {recipe.fold} of {recipe.folds}, patients shuffled with seed {recipe.seed}"
-    split = {"division": folds, "test": []} | json.loads(run.split.read_text(encoding="utf-8"))
-    with run.curves.open(encoding="utf-8", newline="") as stream:
-        last = list(csv.DictReader(stream))[-1]
     return "\n".join(
         [
             f"# {model['id']}: {model['title']}",
@@ -61,21 +88,24 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
             "",
             "## Data",
             "",
-            _data_paragraph(recipe, split),
+            data,
             "",
             "## Training",
             "",
             "```",
-            f"cnnseg-train run DATA -o RUN --recipe {_recipe_name(recipe)} --export BUNDLE",
+            f"cnnseg-train plan DATA -o RUN --recipe {_recipe_name(recipe)}",
+            "cnnseg-train run RUN",
+            "cnnseg-train export RUN -o MODEL",
             "```",
             "",
-            _training_paragraph(recipe, int(last["step"]), float(last["seconds"]) / 60),
+            "DATA is the data set's folder or table. The weights are the exponential moving average at the step with",
+            "the best score on the held-out cases, kept in float16.",
+            "",
+            *training,
             "",
             "## How good it is",
             "",
-            f"On the {len(split['held_out'])} held-out cases, by the command above: mean, 95 % bootstrap interval.",
-            "",
-            *_table(plain, mirrored),
+            *numbers,
             "",
             "## Intended use",
             "",
@@ -93,14 +123,6 @@ def card_text(recipe: Recipe, run: RunFolder, plain: dict[str, Any], mirrored: d
     )
 
 
-def _data_paragraph(recipe: Recipe, split: dict[str, Any]) -> str:
-    test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
-    return (
-        f"{recipe.model['data_source']}. {len(split['training'])} cases were trained on, {len(split['held_out'])} were "
-        f"held out{test} ({split['division']})."
-    )
-
-
 def _recipe_name(recipe: Recipe) -> str:
     """How to name the recipe on the command line: the shipped one where it is that, else the run's own file."""
     name = str(recipe.model["id"])
@@ -108,20 +130,21 @@ def _recipe_name(recipe: Recipe) -> str:
     return name if shipped else "recipe.json"
 
 
-def _training_paragraph(recipe: Recipe, steps: int, minutes: float) -> str:
+def _training_paragraph(recipe: Recipe, run: FoldFolder) -> str:
+    with run.curves.open(encoding="utf-8", newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
     window = "x".join(map(str, recipe.patch_size))
     return (
-        f"DATA is the data set's folder or table. {steps} steps of {recipe.batch_size} windows of {window} "
-        f"voxels in {recipe.precision} took {minutes:.0f} minutes. The weights are the exponential moving average at "
-        "the step with the best validation Dice, kept in float16. That step was chosen on the held-out cases, so the "
-        "numbers below are slightly optimistic."
+        f"Fold {run.number}: {last['step']} steps of {recipe.batch_size} windows of {window} voxels took "
+        f"{float(last['seconds']) / 60:.0f} minutes."
     )
 
 
-def _table(plain: dict[str, Any], mirrored: dict[str, Any]) -> list[str]:
-    lines = ["| structure | mirroring | " + " | ".join(COLUMNS.values()) + " |", "| --- " * (2 + len(COLUMNS)) + "|"]
-    for name in plain:
-        for how, numbers in (("off", plain), ("on", mirrored)):
+def _table(rows: Mapping[str, dict[str, Any]], what: str) -> list[str]:
+    """Structures and, for each, one line per entry of ``rows``."""
+    lines = [f"| structure | {what} | " + " | ".join(COLUMNS.values()) + " |", "| --- " * (2 + len(COLUMNS)) + "|"]
+    for name in next(iter(rows.values())):
+        for how, numbers in rows.items():
             cells = [in_words(numbers[name].get(metric), 3) for metric in COLUMNS]
             lines.append(f"| {name} | {how} | " + " | ".join(cells) + " |")
     return lines

@@ -12,25 +12,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.evaluation.folders import evaluate_folders
 from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.files.images import read_volume
-from SlicerCNNSegLib.engine.files.labelmaps import write_labelmap
-from SlicerCNNSegLib.engine.files.paths import suffix
+from SlicerCNNSegLib.engine.files.labelmaps import read_labelmap, write_labelmap
 from SlicerCNNSegLib.engine.progress import NoProgress, Progress, SubProgress, advance
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 
 from ..data.cases import TrainingCase
+from ..recipe import Recipe
 
 REPORT = "evaluation.json"
 SUMMARISED = ("dice", "nsd", "hd95_mm")
 
 
 def evaluate_bundle(
-    bundle: Path, cases: Sequence[TrainingCase], folder: Path, progress: Progress, *, mirror: bool = False
+    bundle: Path,
+    cases: Sequence[TrainingCase],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+    *,
+    mirror: bool = False,
 ) -> dict[str, Any]:
     """Segment the cases with the bundle and compare with their labels.
+
+    What nobody labelled does not count: voxels of the recipe's ``ignore_value``, and structures that were
+    not contoured, where the recipe says so.
 
     Parameters
     ----------
@@ -38,6 +50,8 @@ def evaluate_bundle(
         The exported model.
     cases:
         Held-out cases.
+    recipe:
+        That of the model.
     folder:
         Gets ``prediction``, ``reference`` and ``evaluation.json``.
     mirror:
@@ -56,11 +70,40 @@ def evaluate_bundle(
     for index, case in enumerate(cases):
         advance(progress, 0.8 * index / len(cases), f"Segmenting {case.id}")
         result = run(settings, [read_volume(path) for path in case.images], NoProgress())
-        write_labelmap(prediction / f"{case.id}.seg.nrrd", result.labelmap, result.geometry, result.labels)
-        shutil.copyfile(case.label, reference / f"{case.id}{suffix(case.label)}")
-    report = evaluate_folders(reference, prediction, progress=SubProgress(progress, 0.8, 1.0))
+        truth = read_labelmap(case.label)
+        found, known = _what_was_labelled(result.labelmap, truth.labelmap, recipe)
+        write_labelmap(prediction / f"{case.id}.seg.nrrd", found, result.geometry, result.labels)
+        write_labelmap(reference / f"{case.id}.seg.nrrd", known, truth.geometry, result.labels)
+    report = evaluate_folders(
+        reference, prediction, labels=recipe.label_values, progress=SubProgress(progress, 0.8, 1.0)
+    )
     with replacing(folder / REPORT) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _what_was_labelled(found: np.ndarray, truth: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Both labelmaps with the recipe's structures alone, empty where nobody labelled."""
+    known = np.where(np.isin(truth, recipe.label_values), truth, 0)
+    if recipe.ignore_value:
+        found = np.where(truth == recipe.ignore_value, 0, found)
+    if recipe.absent_means_not_contoured:
+        found = np.where(np.isin(found, known), found, 0)
+    return found, known
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What ``evaluate_bundle`` left in a folder.
+
+    Raises
+    ------
+    FileReadError
+        It is not there.
+    """
+    try:
+        report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileReadError(f"{folder} has no readable {REPORT}; run 'cnnseg-train evaluate' first.") from error
     return report
 
 

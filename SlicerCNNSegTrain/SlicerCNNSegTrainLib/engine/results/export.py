@@ -6,20 +6,17 @@ configs/inference.json --dataset_dir ...``); ``card.py`` adds the model card.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from SlicerCNNSegLib.engine.errors import FileReadError
-from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from ..planning.fingerprint import measure_extent
 from ..recipe import Recipe
-from ..run_folder import RunFolder
+from ..run_folder import FoldFolder, write_json
 from ..training.checkpoint import load_checkpoint
 
 WEIGHTS = "models/model.safetensors"
@@ -28,16 +25,14 @@ MONAI_SCHEMA = (
 )
 
 
-def export_bundle(run: RunFolder, bundle: Path) -> Recipe:
+def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
     """Write the best weights of a run and its configuration as a bundle; the run's recipe.
 
     Raises
     ------
     FileReadError
-        The run has no checkpoint yet.
+        The run's data has gone.
     """
-    if not run.best.exists():
-        raise FileReadError(f"{run.path} has no {run.best.name} yet; let the run reach its first validation.")
     recipe = Recipe.read(run.recipe)
     state = load_checkpoint(run.best)
     network = build_network(recipe.network)
@@ -46,12 +41,6 @@ def export_bundle(run: RunFolder, bundle: Path) -> Recipe:
     write_json(bundle / "configs" / "inference.json", inference_config(recipe))
     write_json(bundle / "configs" / "metadata.json", metadata_config(recipe, measure_extent(run.cases("training"))))
     return recipe
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write an indented JSON file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
 def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, Any]:

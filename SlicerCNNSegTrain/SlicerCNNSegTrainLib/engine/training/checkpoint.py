@@ -8,14 +8,26 @@ from typing import Any
 
 import torch
 
-from SlicerCNNSegLib.engine.errors import FileReadError
+from SlicerCNNSegLib.engine.errors import FileReadError, OutputError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` under a temporary name, then rename: the last good checkpoint is never lost."""
+    """Write ``state`` under a temporary name, then rename: the last good checkpoint is never lost.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written: the disk is full, say.
+    """
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's writer has its own word for a write that fails
+            raise OutputError(
+                f"The checkpoint {path} cannot be written: is the disk full? The one before it is good; make room and "
+                "go on with --resume."
+            ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -10,14 +10,18 @@ from SlicerCNNSegLib.engine.errors import SettingsError
 
 from ..recipe import Recipe
 
+POLY_EXPONENT = 0.9
+
 
 def learning_rate(recipe: Recipe, step: int, share: float) -> float:
-    """Linear warm-up over the first steps, then half a cosine down to zero (Loshchilov and Hutter, 2017).
+    """Linear warm-up over the first steps, then decay to zero.
 
+    Half a cosine (Loshchilov and Hutter, 2017), or a polynomial as in nnU-Net (Isensee et al., 2021).
     ``share`` is how much of what comes after the warm-up is done, 0..1.
     """
-    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    warm, share = min(1.0, (step + 1) / max(1, recipe.warmup_steps)), min(1.0, share)
+    rest = 0.5 * (1 + math.cos(math.pi * share)) if recipe.decay == "cosine" else (1 - share) ** POLY_EXPONENT
+    return recipe.learning_rate * warm * rest
 
 
 @dataclass

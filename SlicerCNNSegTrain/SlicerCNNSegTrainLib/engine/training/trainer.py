@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.files.atomic import replacing
-from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.progress import Progress
-from SlicerCNNSegLib.engine.windows import Inferer
 
 from ..recipe import Recipe
-from ..run_folder import RunFolder
+from ..run_folder import FoldFolder, write_json
 from .checkpoint import load_checkpoint, save_checkpoint
-from .losses import DeepSupervisionLoss
-from .samples import Sample, Sampler
+from .hardware import Hardware
+from .optimizer import build_optimizer, set_rate, update_average
+from .ranks import ALONE, Ranks
 from .schedule import StepSchedule, TimeSchedule
-from .validation import mean_dice
+from .task import Batch, Task
+
+if TYPE_CHECKING:
+    from ..results.observers import RunObserver
 
 
 class Trainer:
@@ -35,8 +37,14 @@ class Trainer:
         Everything that decides the result; written to ``recipe.json`` in the folder.
     folder:
         Where checkpoints and curves go; see ``run_folder.py``.
-    training, validation:
-        The cases in network space.
+    task:
+        What is learned.
+    network, groups:
+        What learns, and its parameters in groups for the optimizer; see ``transfer/start.py``.
+    hardware, ranks:
+        Where, and in which of several processes.
+    observers:
+        Told of every validation.
     resume:
         Go on from the folder's last checkpoint, if there is one: the weights come out as if the run
         had never stopped (with a number of steps; with a number of minutes the clock has its say).
@@ -52,46 +60,53 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        folder: RunFolder,
-        training: Sequence[Sample],
-        validation: Sequence[Sample],
+        folder: FoldFolder,
+        task: Task,
+        network: torch.nn.Module,
+        groups: Iterable[Mapping[str, Any]],
         *,
+        hardware: Hardware,
+        ranks: Ranks = ALONE,
+        observers: Sequence[RunObserver] = (),
         resume: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._recipe, self._folder, self._validation, self._clock = recipe, folder, validation, clock
-        torch.manual_seed(recipe.seed)
-        self._sampler = Sampler(training, recipe)
-        self._network = build_network(recipe.network)
-        # less time a step on CPUs with bf16: Testing/benchmarks/training_step.py
-        self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._recipe, self._folder, self._task, self._clock = recipe, folder, task, clock
+        self._hardware, self._ranks, self._observers = hardware, ranks, observers
+        self._network = hardware.place(network, flat=recipe.flat)
         self._average = deepcopy(self._network).requires_grad_(False)
-        self._loss = DeepSupervisionLoss()
-        self._optimizer = torch.optim.AdamW(
-            self._network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self._inferer = Inferer(recipe.patch_size, overlap=float(recipe.inference["overlap"]))
-        self._step, self._best = 0, -1.0
-        self._curves: list[list[int | str]] = [["step", "loss", "learning_rate", "dice", "seconds"]]
+        self._optimizer = build_optimizer(groups, recipe)
+        self._scaler = hardware.scaler()
+        self._step, self._best, self._since_best = 0, -math.inf, 0
+        self._rows: list[dict[str, str]] = []
+        self._losses: list[float] = []
         self._begun = clock() - self._claim_folder(resume)
+        self._parallel = ranks.together(self._network)
         self._schedule: StepSchedule | TimeSchedule = StepSchedule(recipe)
         if recipe.minutes:
             self._schedule = TimeSchedule(recipe, self._seconds, self._validation_seconds())
 
     def run(self, progress: Progress) -> float:
-        """Train to the end of the schedule, or until cancelled (with a checkpoint); the best mean Dice."""
-        schedule = self._schedule
-        losses: list[float] = []
-        done = schedule.fraction(self._step)  # looked at once a step: a clock goes on between two looks
+        """Train to the end of the schedule, or until cancelled (with a checkpoint); the best score.
+
+        Raises
+        ------
+        SettingsError
+            The loss is no longer a number.
+        """
+        score, batches, agree = "", self._hardware.batches(self._task, self._step), self._ranks.leader_says
+        done = agree(self._schedule.fraction(self._step))  # looked at once a step: a clock goes on between two looks
         while done < 1:
-            losses.append(self._train_step())
+            loss = self._train_step(next(batches))
+            self._losses.append(loss)
             self._step += 1
-            recent, done = losses[-1], schedule.fraction(self._step)
+            done = agree(self._schedule.fraction(self._step))
             if self._step % self._recipe.validate_every == 0 or done >= 1:
-                self._validate(sum(losses) / len(losses))
-                losses = []
-            progress.report(done, f"{schedule.words(self._step)}, loss {recent:.3f}")
-            if progress.cancelled():
+                score = self._validate()
+                if self._recipe.patience and self._since_best >= self._recipe.patience:
+                    done = 1.0
+            progress.report(done, f"{self._schedule.words(self._step)}, loss {loss:.3f}{score}")
+            if agree(progress.cancelled()):
                 self._save()
                 break
         return self._best
@@ -101,52 +116,81 @@ class Trainer:
         return self._clock() - self._begun
 
     def _validation_seconds(self) -> float:
-        """What a validation takes, from its first case."""
         started = self._clock()
-        mean_dice(self._average, self._validation[:1], self._inferer, self._recipe.precision)
-        return (self._clock() - started) * len(self._validation)
+        self._task.score(self._average)
+        return self._clock() - started
 
-    def _train_step(self) -> float:
+    def _train_step(self, batch: Batch) -> float:
         recipe = self._recipe
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._schedule.rate(self._step)
-        image, label = self._sampler.batch(self._step)
-        self._network.train()
-        torch.manual_seed(recipe.seed * 1_000_003 + self._step)  # dropout, too, is a function of the step
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
-            output = self._network(image)
-        loss = self._loss(output, label)
+        set_rate(self._optimizer, self._schedule.rate(self._step))
+        self._parallel.train()
+        # dropout, too, is a function of the step
+        torch.manual_seed(recipe.seed * 1_000_003 + self._step + self._ranks.rank * 1_000_000_007)
+        with self._hardware.autocast():
+            output = self._parallel(batch["image"])
+        loss = self._task.loss(output, batch)
+        if not torch.isfinite(loss):
+            raise SettingsError(
+                f"The loss is {float(loss.detach()):g} at step {self._step}: expected a number. Lower learning_rate in the "
+                "recipe, or choose precision fp32; the last checkpoint is good."
+            )
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), recipe.clip_norm)
-        self._optimizer.step()
-        _average_weights(self._average, self._network, min(recipe.ema_decay, (1 + self._step) / (10 + self._step)))
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        update_average(self._average, self._network, min(recipe.ema_decay, (1 + self._step) / (10 + self._step)))
         return float(loss.detach())
 
-    def _validate(self, loss: float) -> None:
-        dice = float(mean_dice(self._average, self._validation, self._inferer, self._recipe.precision).mean())
-        rate = self._schedule.rate(self._step)
-        self._curves.append([self._step, f"{loss:.4f}", f"{rate:.3e}", f"{dice:.4f}", f"{self._seconds():.0f}"])
-        with replacing(self._folder.curves) as temporary, temporary.open("w", newline="") as stream:
-            csv.writer(stream).writerows(self._curves)
-        if dice > self._best:
-            self._best = dice
-            save_checkpoint(
-                self._folder.best, {"average": self._average.state_dict(), "step": self._step, "dice": dice}
-            )
-        self._save()
+    def _validate(self) -> str:
+        """Score the averaged weights, keep them when they are the best so far, and tell; the score in words."""
+        scores = self._task.score(self._average)
+        score = scores[self._task.metric]
+        row = {
+            "step": str(self._step),
+            "loss": f"{sum(self._losses) / len(self._losses):.4f}",
+            "learning_rate": f"{self._schedule.rate(self._step):.3e}",
+            **{name: f"{value:.4f}" for name, value in scores.items()},
+            "seconds": f"{self._seconds():.0f}",
+        }
+        self._rows.append(row)
+        self._losses.clear()
+        self._since_best += 1
+        better = score > self._best
+        if better:
+            self._best, self._since_best = score, 0
+        if self._ranks.leads:
+            self._write_curves()
+            if better:
+                state = {"average": self._average.state_dict(), "step": self._step, self._task.metric: score}
+                save_checkpoint(self._folder.best, state)
+            self._save()
+            for observer in self._observers:
+                observer.validated(row)
+        return f", {self._task.metric} {score:.3f}"
+
+    def _write_curves(self) -> None:
+        with replacing(self._folder.curves) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, self._rows[-1])
+            writer.writeheader()
+            writer.writerows(self._rows)
 
     def _save(self) -> None:
         state: dict[str, Any] = {
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "step": self._step,
             "best": self._best,
+            "since_best": self._since_best,
             "seconds": self._seconds(),
-            "curves": self._curves,
+            "rows": self._rows,
+            "losses": self._losses,
         }
-        save_checkpoint(self._folder.last, state)
+        if self._ranks.leads:
+            save_checkpoint(self._folder.last, state)
 
     def _claim_folder(self, resume: bool) -> float:
         """Take the folder, and its last state on ``resume``; the seconds that the run has taken before."""
@@ -160,22 +204,17 @@ class Trainer:
                 raise SettingsError(
                     f"The recipe differs from {folder.recipe}; go on with that one, or choose another folder."
                 )
-            state = load_checkpoint(folder.last)
-            self._network.load_state_dict(state["network"])
-            self._average.load_state_dict(state["average"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._step, self._best, self._curves = state["step"], state["best"], state["curves"]
-            seconds = state["seconds"]
-        with replacing(folder.recipe) as temporary:
-            temporary.write_text(json.dumps(self._recipe.to_json(), indent=2) + "\n", encoding="utf-8")
-        return float(seconds)
+            seconds = self._take_up(load_checkpoint(folder.last))
+        if self._ranks.leads:
+            write_json(folder.recipe, self._recipe.to_json())
+        return seconds
 
-
-@torch.no_grad()
-def _average_weights(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    """One step of the exponential moving average; buffers are copied."""
-    # parameters(), unlike state_dict(), gives a tensor that two modules share (as in DynUNet) once
-    for ours, current in zip(average.parameters(), network.parameters(), strict=True):
-        ours.lerp_(current, 1 - decay)
-    for kept, now in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(now)
+    def _take_up(self, state: Mapping[str, Any]) -> float:
+        """Go on from a checkpoint; the seconds that it had taken."""
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._step, self._best, self._since_best = state["step"], state["best"], state["since_best"]
+        self._rows, self._losses = state["rows"], state["losses"]
+        return float(state["seconds"])

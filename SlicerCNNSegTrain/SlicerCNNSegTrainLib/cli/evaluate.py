@@ -1,0 +1,60 @@
+"""``cnnseg-train evaluate``: how good the trained folds are, from their exported files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from SlicerCNNSegLib.cli.status import DONE
+
+from .progress import BarProgress
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``evaluate`` with its options."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="evaluate the trained folds on their held-out cases",
+        description="Export each fold, segment its held-out cases from the files, and compare with their labels. "
+        "With several folds, out_of_fold.json has all cases together, each segmented by the fold that had not seen it.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--test", action="store_true", help="evaluate on the cases of the split 'test' instead; this can be done once"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Evaluate, and print; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        Nothing has been trained, the data has gone, or the test cases were looked at before.
+    """
+    from ..engine.run_folder import RunFolder
+    from ..engine.workflow import evaluate_fold, evaluate_test, summarise_folds
+
+    run = RunFolder(options.run)
+    if options.test:
+        print_numbers("Test cases", evaluate_test(run, BarProgress))
+        print(run.test)
+        return DONE
+    for fold in run.folds:
+        print_numbers(f"Fold {fold.number}", evaluate_fold(fold, BarProgress))
+        print(fold.validation)
+    numbers = summarise_folds(run)
+    if len(run.folds) > 1:
+        print_numbers("All held-out cases", numbers)
+    print(run.out_of_fold)
+    return DONE
+
+
+def print_numbers(title: str, numbers: dict[str, Any]) -> None:
+    """Print Dice of each structure and over structures."""
+    from ..engine.results.evaluate import in_words
+
+    for name, metrics in numbers.items():
+        print(f"{title}, {name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")

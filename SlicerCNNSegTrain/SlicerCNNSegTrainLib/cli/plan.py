@@ -1,0 +1,83 @@
+"""``cnnseg-train plan``: from data to a run's folder with a recipe in it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from SlicerCNNSegLib.cli.status import DONE
+
+from .check import add_data_argument
+
+if TYPE_CHECKING:
+    from ..engine.run_folder import RunFolder
+
+EPILOG = """\
+examples:
+  cnnseg-train plan DATA -o RUN --recipe hippocampus-mr
+  cnnseg-train run RUN
+
+RUN/recipe.json says everything that decides the result. Edit it, then train with 'cnnseg-train run RUN'.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``plan`` with its options."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="make a run's folder: where the data is, and how to train on it",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_data_argument(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run, to be made")
+    add_recipe_arguments(parser)
+    parser.set_defaults(execute=execute)
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what decides the recipe."""
+    parser.add_argument(
+        "--recipe", default="hippocampus-mr", help="shipped recipe or recipe file (default: %(default)s)"
+    )
+    parser.add_argument("--steps", type=int, help="number of training steps, instead of the recipe's")
+    parser.add_argument("--minutes", type=float, help="train for so many minutes, instead of a number of steps")
+    parser.add_argument("--seed", type=int, help="seed of every random number, instead of the recipe's")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Make the folder; returns the exit status.
+
+    Raises
+    ------
+    CNNSegError
+        An option is wrong, or the folder holds a run.
+    """
+    from ..engine.run_folder import RunFolder
+
+    begin(options, RunFolder(options.output))
+    print(f"Wrote {options.output / 'recipe.json'}; train with 'cnnseg-train run {options.output}'.")
+    return DONE
+
+
+def begin(options: argparse.Namespace, run: RunFolder) -> None:
+    """Make the run's folder by what the options say.
+
+    Raises
+    ------
+    CNNSegError
+        An option is wrong, or the folder holds a run.
+    """
+    from ..engine.recipe import Recipe
+    from ..engine.workflow import begin_run
+
+    recipe = replace(Recipe.read(options.recipe), **chosen(options))
+    begin_run(run, options.data, recipe, allow_empty=options.allow_empty)
+
+
+def chosen(options: argparse.Namespace) -> dict[str, float]:
+    """The recipe's fields that were given as options."""
+    names = ("steps", "minutes", "seed")
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}

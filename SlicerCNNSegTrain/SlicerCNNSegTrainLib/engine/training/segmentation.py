@@ -1,0 +1,80 @@
+"""Learning to segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from SlicerCNNSegLib.engine.device import AUTOCAST
+from SlicerCNNSegLib.engine.windows import Inferer
+
+from ..recipe import Recipe
+from .losses import SegmentationLoss, balanced_weights
+from .ranks import ALONE, Ranks
+from .samples import Sample, Sampler
+from .task import Batch
+from .validation import dice_rows, mean_over_cases
+
+
+class SegmentationTask:
+    """Patches of labelled cases, a loss over voxels, and the mean Dice of the held-out cases.
+
+    Parameters
+    ----------
+    recipe:
+        What decides all of it.
+    training, validation:
+        The cases in network space.
+    precision:
+        ``bf16``, ``fp16`` or ``fp32``: of the validation.
+    ranks:
+        The processes that share the work.
+    """
+
+    metric = "dice"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        precision: str = "fp32",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._sampler = Sampler(training, recipe, ranks)
+        self._validation, self._ranks, self._autocast = validation, ranks, AUTOCAST[precision]
+        self._columns = [f"{self.metric} {label['name']}" for label in recipe.model["labels"]]
+        weights = torch.ones(1 + len(self._columns))
+        if recipe.class_weights == "balanced":
+            weights = balanced_weights(count_voxels(training, len(weights)))
+        self._loss = SegmentationLoss(recipe.loss, weights, ranks.total)
+        self._inferer = Inferer(
+            recipe.patch_size, overlap=float(recipe.inference["overlap"]), slices=1 if recipe.flat else 0
+        )
+
+    def batch(self, step: int) -> Batch:
+        """Patches of the step; see ``samples.py``."""
+        return self._sampler.batch(step)
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See ``losses.py``."""
+        return self._loss.to(output.device)(output, batch["label"], batch["contoured"])
+
+    def score(self, network: torch.nn.Module) -> Mapping[str, float]:
+        """Mean Dice over structures and cases, and that of each structure by its name."""
+        mine = self._validation[self._ranks.rank :: self._ranks.size]
+        rows = self._ranks.gather(dice_rows(network, mine, self._inferer, self._autocast))
+        structures = mean_over_cases(rows)
+        return {
+            self.metric: float(np.nanmean(structures)),
+            **dict(zip(self._columns, structures.tolist(), strict=True)),
+        }
+
+
+def count_voxels(samples: Sequence[Sample], classes: int) -> torch.Tensor:
+    """Voxels of each class over the samples, shape (class,); those that nobody labelled don't count."""
+    counts = sum(np.bincount(sample.label.numpy().ravel(), minlength=256)[:classes] for sample in samples)
+    return torch.as_tensor(counts, dtype=torch.float64)

@@ -1,0 +1,219 @@
+"""The steps of a run, each from what lies in its folder to what lies there afterwards.
+
+``begin`` → ``read_checked`` → ``train_fold`` for each fold → ``evaluate_fold`` → ``summarise_folds`` → ``export_run``.
+The command line and the panel are thin around these.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.evaluation.folders import merge_reports
+from SlicerCNNSegLib.engine.networks import build_network
+from SlicerCNNSegLib.engine.package import ModelPackage
+from SlicerCNNSegLib.engine.progress import Progress
+from SlicerCNNSegLib.engine.store.self_check import make_self_check
+
+from .checking.check import check_data, divide_read
+from .checking.findings import CheckReport
+from .data.reading import Reading, read_cases
+from .data.splits import Division, divide
+from .recipe import Recipe
+from .results.assemble import assemble_model, replacing_model
+from .results.card import CARD, complete_bundle
+from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
+from .results.export import export_bundle
+from .run_folder import FoldFolder, RunFolder, write_json
+from .training.hardware import Hardware
+from .training.ranks import ALONE, Ranks
+from .training.segmentation import SegmentationTask
+from .training.trainer import Trainer
+
+Bar = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a progress bar with a title."""
+
+PLAIN, MIRRORED = "plain", "mirrored"
+"""Folders of an evaluation without and with test-time mirroring."""
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """The cases of a run, read and found good, and how they are divided."""
+
+    path: Path
+    reading: Reading
+    division: Division
+    report: CheckReport
+
+
+def begin_run(run: RunFolder, data: Path, recipe: Recipe, *, allow_empty: bool = False) -> None:
+    """Make a run's folder: the recipe, to be edited, and where the data is.
+
+    Raises
+    ------
+    SettingsError
+        There is a run in the folder already.
+    """
+    if run.recipe.exists():
+        raise SettingsError(
+            f"{run.path} holds a run already; train it with 'cnnseg-train run {run.path}', or choose another folder."
+        )
+    run.write_data(data, allow_empty=allow_empty)
+    write_json(run.recipe, recipe.to_json())
+
+
+def read_checked(run: RunFolder, recipe: Recipe, folds: Sequence[int], progress: Progress) -> CheckedData:
+    """Read the run's cases once, judge them, and keep the judgement in ``check.json``.
+
+    The report's errors are not raised here: show the findings, then call ``report.stop_at_errors()``.
+
+    Raises
+    ------
+    SettingsError
+        A fold does not exist, or the cases cannot be divided.
+    """
+    data, allow_empty = run.read_data(recipe)
+    for number in folds:
+        divide(data.cases, recipe.folds, recipe.seed).held_out(number)  # a wrong fold is told before all is read
+    reading = read_cases(data.cases, progress, recipe)
+    fold = folds[0] if len(folds) == 1 else None
+    report = check_data(data, reading, recipe, fold=fold, allow_empty=allow_empty)
+    write_json(run.check, {"data": str(data.path)} | report.to_json())
+    return CheckedData(data.path, reading, divide_read(data.cases, reading, recipe), report)
+
+
+def train_fold(
+    fold: FoldFolder,
+    recipe: Recipe,
+    data: CheckedData,
+    hardware: Hardware,
+    progress: Progress,
+    *,
+    ranks: Ranks = ALONE,
+    resume: bool = False,
+) -> float:
+    """Train with one fold held out; the best score.
+
+    Raises
+    ------
+    SettingsError
+        See ``Trainer``.
+    """
+    training, held_out = (
+        [data.reading.samples[case.id] for case in cases]
+        for cases in (data.division.training(fold.number), data.division.held_out(fold.number))
+    )
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.network)
+    task = SegmentationTask(recipe, training, held_out, precision=hardware.precision, ranks=ranks)
+    trainer = Trainer(
+        replace(recipe, fold=fold.number),
+        fold,
+        task,
+        network,
+        [{"params": list(network.parameters()), "rate_share": 1.0}],
+        hardware=hardware,
+        ranks=ranks,
+        resume=resume,
+    )
+    if ranks.leads:
+        fold.write_split(data.path, data.division, fold.number)
+    return trainer.run(progress)
+
+
+def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
+    """Export a training's best weights and evaluate them on its held-out cases; the numbers without mirroring.
+
+    Raises
+    ------
+    FileReadError
+        Its data has gone.
+    """
+    cases = fold.cases("held_out")
+    shutil.rmtree(fold.model, ignore_errors=True)
+    recipe = export_bundle(fold, fold.model)
+    numbers = []
+    for place, mirror in ((PLAIN, False), (MIRRORED, True)):
+        with bar(f"Evaluating fold {fold.number}{' with mirroring' * mirror}") as progress:
+            report = evaluate_bundle(fold.model, cases, recipe, fold.validation / place, progress, mirror=mirror)
+        numbers.append(summarise(report))
+    complete_bundle(fold.model, recipe, fold, *numbers)
+    return numbers[0]
+
+
+def summarise_folds(run: RunFolder) -> dict[str, Any]:
+    """The held-out cases of all evaluated folds together, into ``out_of_fold.json``: every case once.
+
+    Raises
+    ------
+    FileReadError
+        No fold has been trained, or one was not evaluated.
+    """
+    report = merge_reports([read_report(fold.validation / PLAIN) for fold in run.folds])
+    write_json(run.out_of_fold, report)
+    return summarise(report)
+
+
+def export_run(run: RunFolder, bundle: Path, bar: Bar) -> None:
+    """The run's model, with its numbers and its self-check: one network, or one of each fold as an ensemble.
+
+    Folds that were not evaluated since their last training are evaluated first.
+
+    Raises
+    ------
+    FileReadError
+        No fold has been trained, or its data has gone.
+    OutputError
+        There is something else in the bundle's folder.
+    """
+    folds = run.folds
+    for fold in folds:
+        if not is_evaluated(fold):
+            evaluate_fold(fold, bar)
+    with replacing_model(bundle) as temporary:
+        assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
+        with bar("Making the self-check") as progress:
+            make_self_check(ModelPackage.read(temporary), progress)
+
+
+def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
+    """The run's model on the test cases, which may be done once: a second look would be a choice made on them.
+
+    Raises
+    ------
+    SettingsError
+        There are no test cases, or they have been looked at.
+    """
+    place = run.test / PLAIN
+    if (place / REPORT).exists():
+        raise SettingsError(
+            f"The test cases were evaluated already: see {place / REPORT}. A change made after that, and a second "
+            "evaluation, would make the numbers too good; keep new cases for another test."
+        )
+    folds = run.folds
+    cases = folds[0].cases("test")
+    if not cases:
+        raise SettingsError("The data has no test cases: expected 'test' in the column 'split' of a table.")
+    with tempfile.TemporaryDirectory() as temporary:
+        bundle = Path(temporary) / "model"
+        for fold in folds:
+            if not is_evaluated(fold):
+                evaluate_fold(fold, bar)
+        assemble_model(folds, bundle, None)
+        with bar("Evaluating the test cases") as progress:
+            return summarise(evaluate_bundle(bundle, cases, Recipe.read(folds[0].recipe), place, progress))
+
+
+def is_evaluated(fold: FoldFolder) -> bool:
+    """Whether the training was evaluated since its best weights were written."""
+    card = fold.model / CARD
+    return card.exists() and card.stat().st_mtime >= fold.best.stat().st_mtime
