@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -100,8 +101,14 @@ def train_fold(
     *,
     ranks: Ranks = ALONE,
     resume: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> float:
     """Train with one fold held out; the best score.
+
+    Parameters
+    ----------
+    hardware, ranks, resume, clock:
+        See ``Trainer``.
 
     Raises
     ------
@@ -124,6 +131,7 @@ def train_fold(
         hardware=hardware,
         ranks=ranks,
         resume=resume,
+        clock=clock,
     )
     if ranks.leads:
         fold.write_split(data.path, data.division, fold.number)
