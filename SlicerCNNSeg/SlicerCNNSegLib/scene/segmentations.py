@@ -67,7 +67,7 @@ def show_segmentation(
         node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     elif scene.GetUndoFlag():
         scene.SaveStateForUndo(node)
-    with _one_modified_event(node):
+    with one_modified_event(node):
         clear_segmentation(node)
         node.CreateDefaultDisplayNodes()
         ijk_to_ras = _place(node, result, reference_node)
@@ -80,7 +80,7 @@ def show_segmentation(
 
 def clear_segmentation(node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove all segments and the run record: nothing of an earlier run stays to be taken for a new one."""
-    with _one_modified_event(node):
+    with one_modified_event(node):
         node.GetSegmentation().RemoveAllSegments()
         remove_record(node)
 
@@ -170,7 +170,7 @@ def _foreground(labelmap: np.ndarray) -> tuple[slice, slice, slice] | None:
 
 
 @contextmanager
-def _one_modified_event(node: slicer.vtkMRMLNode) -> Iterator[None]:
+def one_modified_event(node: slicer.vtkMRMLNode) -> Iterator[None]:
     """Views and tables update once, after the last change."""
     before = node.StartModify()
     try:
