@@ -43,7 +43,7 @@ def inside(figure):
     """Whether all that is drawn lies inside of the picture."""
     figure.canvas.draw()
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    return 0 <= drawn.x0 and 0 <= drawn.y0 and drawn.x1 <= width and drawn.y1 <= height
+    return min(drawn.x0, drawn.y0) >= 0 and drawn.x1 <= width and drawn.y1 <= height
 
 
 @pytest.mark.parametrize("structures", [(), STRUCTURES, ('Left, "large"', "$odd; name$")])

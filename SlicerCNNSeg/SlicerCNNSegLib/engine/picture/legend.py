@@ -50,9 +50,9 @@ def draw_header(figure: Figure, top: float, volume: Volume, result: Segmentation
     how = "Radiological convention: the patient's right is on the picture's left"
     if is_oblique(volume.geometry):
         how += "; oblique image, shown along its own axes"
-    _write(figure, 0, top - 0.1, elided(title, LONGEST_TITLE), fontsize=TITLE_POINTS, fontweight="bold")
-    _write(figure, 0, top - 0.33, elided(made, LONGEST_LINE), color=QUIET)
-    _write(figure, 0, top - 0.51, how, color=QUIET)
+    write_line(figure, 0, top - 0.1, elided(title, LONGEST_TITLE), fontsize=TITLE_POINTS, fontweight="bold")
+    write_line(figure, 0, top - 0.33, elided(made, LONGEST_LINE), color=QUIET)
+    write_line(figure, 0, top - 0.51, how, color=QUIET)
 
 
 class Legend:
@@ -92,23 +92,14 @@ class Legend:
             left, middle = column * self._column_width, first - row * LINE_HEIGHT
             self._draw_entry(figure, left, middle, structure, colors[structure.value])
         for row, line in enumerate(self._closing_lines(), start=self._rows):
-            _write(figure, 0, first - row * LINE_HEIGHT, line, color=QUIET if self._found else TEXT)
+            write_line(figure, 0, first - row * LINE_HEIGHT, line, color=QUIET if self._found else TEXT)
 
     def _draw_entry(self, figure: Figure, left: float, middle: float, structure: Structure, color: Color) -> None:
         """A swatch, the name, and the volume at the column's right."""
-        height = figure.get_figheight()
-        figure.add_artist(
-            Rectangle(
-                ((MARGIN + left) / WIDTH, (middle - SWATCH / 2) / height),
-                SWATCH / WIDTH,
-                SWATCH / height,
-                facecolor=color,
-                transform=figure.transFigure,
-            )
-        )
-        _write(figure, left + SWATCH + 0.07, middle, elided(structure.name, LONGEST_NAME[self._columns]))
+        draw_swatch(figure, left, middle, color)
+        write_line(figure, left + SWATCH + 0.07, middle, elided(structure.name, LONGEST_NAME[self._columns]))
         volume = volume_text(structure.volume_mm3, in_ml=self._in_ml)
-        _write(figure, left + self._column_width - COLUMN_GAP, middle, volume, color=QUIET, ha="right")
+        write_line(figure, left + self._column_width - COLUMN_GAP, middle, volume, color=QUIET, ha="right")
 
     def _closing_lines(self) -> list[str]:
         absent = listed(self._absent, LONGEST_LINE - 30)
@@ -122,6 +113,20 @@ class Legend:
         return lines
 
 
+def draw_swatch(figure: Figure, left: float, middle: float, color: Color) -> None:
+    """A square of the colour, from ``left`` inches inside the margin, at a height in inches."""
+    height = figure.get_figheight()
+    figure.add_artist(
+        Rectangle(
+            ((MARGIN + left) / WIDTH, (middle - SWATCH / 2) / height),
+            SWATCH / WIDTH,
+            SWATCH / height,
+            facecolor=color,
+            transform=figure.transFigure,
+        )
+    )
+
+
 def volume_text(volume_mm3: float, *, in_ml: bool) -> str:
     """A volume in mm3, or in mL with three decimals where it is below 1 mL."""
     if in_ml:
@@ -130,7 +135,7 @@ def volume_text(volume_mm3: float, *, in_ml: bool) -> str:
     return f"{volume_mm3:,.0f} mm³"
 
 
-def _write(figure: Figure, left: float, middle: float, text: str, **style: Any) -> None:
+def write_line(figure: Figure, left: float, middle: float, text: str, **style: Any) -> None:
     """A line of text, from ``left`` inches inside the margin, at a height in inches."""
     style = {"fontsize": BODY_POINTS, "color": TEXT, "ha": "left", **style}
     # parse_math off: a dollar sign in a file's name is just that

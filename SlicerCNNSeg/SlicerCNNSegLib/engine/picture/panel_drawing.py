@@ -44,7 +44,7 @@ def draw_panel(axes: Axes, panel: Panel, window: tuple[float, float], colors: Ma
         interpolation="bilinear",
         aspect="auto",  # the limits below have the aspect already
     )
-    _draw_structures(axes, view, colors)
+    draw_structures(axes, view, colors)
     axes.set_title(panel.caption, fontsize=BODY_POINTS, color=TEXT, loc="left", pad=4)
     left, right, top, bottom = panel.shown_mm
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], facecolor="black")
@@ -56,8 +56,8 @@ def draw_panel(axes: Axes, panel: Panel, window: tuple[float, float], colors: Ma
         _write(axes, x, y, letter, ha=horizontal, va=vertical, fontweight="bold")
 
 
-def _draw_structures(axes: Axes, view: View, colors: Mapping[int, Color]) -> None:
-    """A translucent fill and an outline for each label of the view."""
+def draw_structures(axes: Axes, view: View, colors: Mapping[int, Color], *, fill: bool = True) -> None:
+    """An outline and, if wanted, a translucent fill for each label of the view."""
     padded = np.pad(view.labelmap, 1)  # closes the outlines of structures that touch the edge
     rows, columns = padded.shape
     x_mm = (np.arange(columns) - 0.5) * view.spacing_mm[1]
@@ -65,7 +65,8 @@ def _draw_structures(axes: Axes, view: View, colors: Mapping[int, Color]) -> Non
     for value, color in colors.items():
         mask = padded == value
         if mask.any():
-            axes.contourf(x_mm, y_mm, mask.astype(float), levels=[0.5, 1.5], colors=[color], alpha=FILL_OPACITY)
+            if fill:
+                axes.contourf(x_mm, y_mm, mask.astype(float), levels=[0.5, 1.5], colors=[color], alpha=FILL_OPACITY)
             axes.contour(x_mm, y_mm, mask.astype(float), levels=[0.5], colors=[color], linewidths=OUTLINE_POINTS)
 
 

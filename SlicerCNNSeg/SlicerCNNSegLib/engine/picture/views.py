@@ -98,13 +98,19 @@ def planes_of(volume: Volume, result: SegmentationResult) -> list[View]:
             f"Expected a segmentation on the image's own grid of {volume.geometry.size_ijk} voxels, got one on another "
             f"of {result.geometry.size_ijk}; pass the volume that was segmented."
         )
+    return planes_through(volume, result.labelmap)
+
+
+def planes_through(volume: Volume, labelmap_kji: np.ndarray, shown_kji: np.ndarray | None = None) -> list[View]:
+    """The same for a labelmap ``(k, j, i)`` on the volume's grid, or where ``shown_kji`` shows most."""
     geometry = volume.geometry
     to_ras = nibabel.orientations.io_orientation(geometry.ijk_to_ras)
     image = nibabel.orientations.apply_orientation(volume.array[0].transpose(2, 1, 0), to_ras)
-    labelmap = nibabel.orientations.apply_orientation(result.labelmap.transpose(2, 1, 0), to_ras)
+    labelmap = nibabel.orientations.apply_orientation(labelmap_kji.transpose(2, 1, 0), to_ras)
     matrix = geometry.ijk_to_ras @ nibabel.orientations.inv_ornt_aff(to_ras, geometry.size_ijk)
     upright = Geometry(labelmap.shape[::-1], matrix)  # the same grid with its axes in R, A, S order
-    weights = _plane_weights(labelmap)
+    shown = labelmap_kji if shown_kji is None else shown_kji
+    weights = _plane_weights(nibabel.orientations.apply_orientation(shown.transpose(2, 1, 0), to_ras))
     flat = [plane for plane in PLANES if labelmap.shape[plane[1]] == 1]
     return [_view(plane, int(np.argmax(weights[plane[1]])), image, labelmap, upright) for plane in (flat[:1] or PLANES)]
 
@@ -124,6 +130,11 @@ def grey_window(volume: Volume, result: SegmentationResult) -> tuple[float, floa
         segmented = image[result.labelmap > 0]
         in_lung = segmented.size > 0 and float(np.median(segmented)) < LUNG_BELOW_HU
         return LUNG_HU if in_lung else SOFT_TISSUE_HU
+    return percentile_window(image)
+
+
+def percentile_window(image: np.ndarray) -> tuple[float, float]:
+    """The grey values to be drawn black and white where they mean nothing by themselves."""
     sample = image.ravel()[:: max(1, image.size // SAMPLED_VOXELS)]
     low, high = (float(x) for x in np.percentile(sample[np.isfinite(sample)], WINDOW_PERCENTILES))
     return low, low + max(HEADROOM * (high - low), 1e-6)  # an image of one value is all black
