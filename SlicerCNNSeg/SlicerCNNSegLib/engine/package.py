@@ -2,7 +2,7 @@
 
 ``configs/metadata.json`` says what the model is (MONAI's keys, and a ``cnnseg`` block for what MONAI
 has no key for); ``configs/inference.json`` says how it runs. Only data is read here: nothing of a
-bundle is evaluated or imported.
+bundle is imported. A bundle without the block is one that others made: ``bundles`` reads those.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .bundles.facts import facts_of
+from .bundles.reading import Bundle, look_through
 from .errors import ModelError
 from .labels import Label
+from .overlaps import highest_code
 
 TASKS = ("segmentation", "detection", "classification")
 WEIGHTS_PATTERN = "models/*.safetensors"
@@ -56,6 +59,8 @@ class ModelPackage:
     extent_mm:
         Smallest and largest extent along R, A, S of the images that the model was trained on, or
         None when nobody measured it.
+    bundle:
+        Of a bundle that others made: what was found in its config. None for our own form.
     """
 
     folder: Path
@@ -72,6 +77,7 @@ class ModelPackage:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
     extent_mm: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    bundle: Bundle | None = None
 
     @property
     def modality(self) -> str:
@@ -81,6 +87,8 @@ class ModelPackage:
     @property
     def weights_files(self) -> tuple[Path, ...]:
         """The weights, one file per ensemble member, in order of name."""
+        if self.bundle is not None:
+            return (self.bundle.weights,)
         return tuple(sorted(self.folder.glob(WEIGHTS_PATTERN)))
 
     @property
@@ -88,10 +96,26 @@ class ModelPackage:
         """Size of the weights on disk."""
         return sum(path.stat().st_size for path in self.weights_files)
 
+    @property
+    def highest_value(self) -> int:
+        """The largest value that a labelmap of this model can have."""
+        if self.bundle is not None and self.bundle.layered:
+            return highest_code(len(self.labels), self.id)
+        return max(label.value for label in self.labels)
+
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 over ``configs/inference.json`` and the weights files: everything that decides a result."""
+        """SHA-256 over everything that decides a result.
+
+        Those are ``configs/inference.json`` and the weights; of a bundle that others made every file, with its path.
+        """
         digest = hashlib.sha256()
+        if self.bundle is not None:
+            for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+                name, data = path.relative_to(self.folder).as_posix(), path.read_bytes()
+                digest.update(f"{name}\0{len(data)}\0".encode())
+                digest.update(data)
+            return digest.hexdigest()
         for path in (self.folder / "configs" / "inference.json", *self.weights_files):
             digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -107,6 +131,8 @@ class ModelPackage:
         """
         folder = Path(folder)
         metadata = _read_json(folder / "configs" / "metadata.json")
+        if "cnnseg" not in metadata:
+            return cls._read_bundle(folder, metadata)
         inference = _read_json(folder / "configs" / "inference.json")
         if not list(folder.glob(WEIGHTS_PATTERN)):
             raise ModelError(f"The model {folder.name} has no weights ({WEIGHTS_PATTERN}); install it again.")
@@ -130,17 +156,47 @@ class ModelPackage:
                 inference=inference,
                 extent_mm=_read_extent(own.get("extent_mm")),
             )
-        except KeyError as error:
-            raise ModelError(
-                f"The model {folder.name} lacks {error} in configs/metadata.json; see docs/models.md."
-            ) from error
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"The model {folder.name} has a wrong value in configs/metadata.json: {error}.") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _fault(folder, error) from error
         if package.task not in TASKS:
             raise ModelError(f"The model {package.id} has task {package.task!r}; expected one of {', '.join(TASKS)}.")
         if not package.channels or len({label.value for label in package.labels}) != len(package.labels):
             raise ModelError(f"The model {package.id} needs at least one channel, and label values that differ.")
         return package
+
+    @classmethod
+    def _read_bundle(cls, folder: Path, metadata: Mapping[str, Any]) -> ModelPackage:
+        """Read a bundle that others made."""
+        try:
+            facts = facts_of(folder, metadata)
+            bundle = look_through(folder, flat=facts.flat)
+            facts = facts_of(folder, metadata, bundle.image_keys)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _fault(folder, error) from error
+        labels = facts.layers() if bundle.layered else facts.classes()
+        if not labels:
+            raise ModelError(f"The bundle {folder.name} names no structure in its output's channel_def.")
+        return cls(
+            folder=folder,
+            id=folder.name,
+            version=facts.version,
+            title=facts.title,
+            description=facts.description,
+            task="segmentation",
+            channels=tuple(Channel(name, facts.modality) for name in facts.channels),
+            labels=labels,
+            licence=facts.licence,
+            training_data=facts.training_data,
+            intended_use=facts.intended_use,
+            metrics=facts.metrics,
+            bundle=bundle,
+        )
+
+
+def _fault(folder: Path, error: Exception) -> ModelError:
+    if isinstance(error, KeyError):
+        return ModelError(f"The model {folder.name} lacks {error} in configs/metadata.json; see docs/models.md.")
+    return ModelError(f"The model {folder.name} has a wrong value in configs/metadata.json: {error}.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

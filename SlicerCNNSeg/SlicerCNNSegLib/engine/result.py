@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import GeometryError
 from .labels import Label
+from .overlaps import Compound
 from .volume import Geometry
 
 
@@ -77,6 +78,9 @@ class SegmentationResult:
         Every label that the model can give, also those not found here.
     record:
         How it came about.
+    compounds:
+        Of a model whose structures may overlap: the structures, each made up of several values. The labels are
+        then the combinations that were found.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class SegmentationResult:
     geometry: Geometry
     labels: tuple[Label, ...]
     record: RunRecord
+    compounds: tuple[Compound, ...] = ()
     structures: tuple[Structure, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,20 +102,23 @@ class SegmentationResult:
             )
         counts = np.bincount(self.labelmap.ravel(), minlength=max((x.value for x in self.labels), default=0) + 1)
         voxel_mm3 = self.geometry.voxel_volume_mm3
-        structures = (
-            Structure(x.value, x.name, int(counts[x.value]), float(counts[x.value] * voxel_mm3)) for x in self.labels
-        )
+        found = [(x.label, sum(int(counts[v]) for v in x.values if v < counts.size)) for x in self.compounds]
+        found += [(x, int(counts[x.value])) for x in self.labels]
+        structures = (Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
         object.__setattr__(self, "structures", tuple(structures))
 
     def mask(self, name: str) -> np.ndarray:
-        """Boolean mask (k, j, i) of the label of that name.
+        """Boolean mask (k, j, i) of the structure of that name.
 
         Raises
         ------
         KeyError
             No label has that name.
         """
+        for compound in self.compounds:
+            if compound.label.name == name:
+                return np.isin(self.labelmap, list(compound.values))
         for label in self.labels:
             if label.name == name:
                 return self.labelmap == label.value
-        raise KeyError(f"No label {name!r}; the labels are {', '.join(label.name for label in self.labels)}.")
+        raise KeyError(f"No label {name!r}; the labels are {', '.join(row.name for row in self.structures)}.")

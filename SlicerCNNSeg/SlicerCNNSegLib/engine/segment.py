@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from .bundles.runner import BundleRunner
 from .catalogue import find_model
 from .device import AUTOCAST, choose_device, choose_precision
 from .errors import ModelError, SettingsError
 from .inputs import check_extent, check_modality, check_voxels, match_channels
 from .labels import Label
 from .ladder import Rung, climb_down
+from .overlaps import Compound, compounds, region_labels
 from .package import ModelPackage
+from .parts import Part, Stopwatch
 from .postprocess import Postprocessing
 from .preprocess import Placement, Preprocessing
 from .progress import Progress, SubProgress, advance
@@ -29,6 +30,8 @@ from .weights import load_networks
 from .windows import Inferer, class_probabilities
 
 RECORDED_PACKAGES = ("torch", "monai", "numpy", "scipy")
+LARGEST_VALUE = 65535
+"""The largest value of a labelmap's voxels, which are uint16 at most."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,15 @@ class Plan:
             raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json.") from error
 
 
-@dataclass(frozen=True)
-class Part:
-    """A box of the image to segment, and the labels that its structures get."""
+class Runner(Protocol):
+    """Runs a model on parts of one image; the attributes say what was really used."""
 
-    start_ijk: tuple[int, int, int]
-    stop_ijk: tuple[int, int, int]
-    labels: tuple[Label, ...]
+    device: torch.device
+    precision: str
+    warnings: list[str]
+
+    def run(self, part: Part, progress: Progress) -> np.ndarray:
+        """Values of the part's labels, shape (k, j, i) of its box."""
 
 
 def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress: Progress) -> SegmentationResult:
@@ -77,23 +82,25 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         package = find_model(settings.model)
         if package.task != "segmentation":
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for segmentation.")
-        plan = Plan.of(package)
+        plan = Plan.of(package) if package.bundle is None else None
         warnings = [note for volume in volumes for note in volume.notes]
         warnings += check_modality(package, volumes, force=settings.force)
         image = match_channels(package, volumes)
         parts = divide(image, package, settings)
         for part in parts:
             warnings += check_extent(package, image.geometry.cropped(part.start_ijk, part.stop_ijk))
-            check_voxels(package, image.cropped(part.start_ijk, part.stop_ijk), 2 if plan.inferer.slices else 3)
+            check_voxels(package, image.cropped(part.start_ijk, part.stop_ijk), dimensions_of(package, plan))
     with stopwatch.stage("device"):
         advance(progress, 0.02, "Testing the device")
         device, device_warnings = choose_device(settings.device)
         warnings += device_warnings
         precision = choose_precision(settings.precision, device)
-    runner = PartRunner(plan, settings, image, device, precision, stopwatch)
-    labels = tuple(label for part in parts for label in part.labels)
-    labels = tuple({label.value: label for label in labels}.values())
-    highest = max(label.value for label in labels)
+    runner: Runner
+    if plan is None:
+        runner = BundleRunner(package, settings, image, device, precision, stopwatch)
+    else:
+        runner = PartRunner(plan, settings, image, device, precision, stopwatch)
+    highest = package.highest_value + max(part.offset for part in parts)
     labelmap = np.zeros(image.geometry.shape_kji, np.uint8 if highest < 256 else np.uint16)
     for index, part in enumerate(parts):
         share = SubProgress(progress, 0.05 + 0.9 * index / len(parts), 0.05 + 0.9 * (index + 1) / len(parts))
@@ -116,7 +123,8 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         warnings=tuple(dict.fromkeys([*warnings, *runner.warnings])),
         started=stopwatch.started,
     )
-    return SegmentationResult(labelmap, image.geometry, labels, record)
+    labels, whole = meaning(package, parts, labelmap)
+    return SegmentationResult(labelmap, image.geometry, labels, record, whole)
 
 
 def divide(image: Volume, package: ModelPackage, settings: SegmentationSettings) -> list[Part]:
@@ -126,14 +134,43 @@ def divide(image: Volume, package: ModelPackage, settings: SegmentationSettings)
     """
     if not settings.regions:
         return [Part((0, 0, 0), image.geometry.size_ijk, package.labels)]
-    offset = max(label.value for label in package.labels)
     parts = []
     for index, region in enumerate(settings.regions):
-        labels = package.labels
+        labels, offset = package.labels, 0
         if region.name:
-            labels = tuple(label.on_side(region.name, label.value + index * offset) for label in labels)
-        parts.append(Part(*region.index_box(image.geometry), labels))
+            offset = index * package.highest_value
+            labels = tuple(label.on_side(region.name, label.value + offset) for label in labels)
+        parts.append(Part(*region.index_box(image.geometry), labels, offset))
+    if package.highest_value + parts[-1].offset > LARGEST_VALUE:
+        raise SettingsError(
+            f"{len(parts)} named regions of {package.id} need more than {LARGEST_VALUE} label values; give fewer."
+        )
     return parts
+
+
+def meaning(
+    package: ModelPackage, parts: Sequence[Part], labelmap: np.ndarray
+) -> tuple[tuple[Label, ...], tuple[Compound, ...]]:
+    """What the labelmap's values mean, and the structures that several values make up."""
+    if package.bundle is None or not package.bundle.layered:
+        every = (label for part in parts for label in part.labels)
+        return tuple({label.value: label for label in every}.values()), ()
+    highest, found = package.highest_value, np.unique(labelmap)
+    labels: list[Label] = []
+    whole: list[Compound] = []
+    first_value = highest + max(part.offset for part in parts) + 1
+    for part in {part.offset: part for part in parts}.values():
+        codes = [int(value) - part.offset for value in found if part.offset < value <= part.offset + highest]
+        labels += region_labels(part.labels, codes, part.offset)
+        whole += compounds(part.labels, part.offset, first_value + len(whole))
+    return tuple(labels), tuple(whole)
+
+
+def dimensions_of(package: ModelPackage, plan: Plan | None) -> int:
+    """2 where the model takes single slices, else 3."""
+    if plan is not None:
+        return 2 if plan.inferer.slices else 3
+    return 2 if package.bundle is not None and package.bundle.flat else 3
 
 
 class PartRunner:
@@ -213,23 +250,6 @@ def classes_on_source(probabilities: torch.Tensor, placement: Placement) -> np.n
     else:
         classes = placement.backward(probabilities, "trilinear").argmax(0, keepdim=True)
     return np.ascontiguousarray(classes[0].cpu().numpy().transpose(2, 1, 0))
-
-
-class Stopwatch:
-    """Seconds per stage, summed over parts."""
-
-    def __init__(self) -> None:
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time inside the ``with`` block to the stage ``name``."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 4)
 
 
 def describe(volume: Volume) -> dict[str, object]:

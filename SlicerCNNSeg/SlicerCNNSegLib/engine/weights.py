@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +48,22 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
+    fill(network, state, path)
+
+
+def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Copy tensors by name into a network, in the network's own dtype.
+
+    Parameters
+    ----------
+    path:
+        Where they came from, for messages.
+
+    Raises
+    ------
+    WeightsError
+        Names or shapes don't fit; the message counts and names them.
+    """
     own = network.state_dict()
     filled = {own[name].data_ptr() for name in set(own) & set(state)}
     missing = sorted(name for name in set(own) - set(state) if own[name].data_ptr() not in filled)
@@ -54,7 +71,7 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
     shapes = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
     if missing or unexpected or shapes:
         parts = [
-            f"{len(names)} {what} (first: {names[0]})"
+            f"{len(names)} {what} (first: {names[0]!s:.200})"
             for names, what in ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
             if names
         ]

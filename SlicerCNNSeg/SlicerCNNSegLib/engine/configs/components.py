@@ -14,7 +14,7 @@ from torch.nn.modules import module as torch_module
 
 from ..errors import CNNSegError
 from .limits import Budget, Place, check_size
-from .names import FILE_STEPS, VALUES, Component
+from .names import VALUES, Component
 
 MAX_PARAMETERS = 300_000_000
 """Numbers in one network, 1.2 GB: more than the largest published ones have."""
@@ -26,13 +26,16 @@ _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight
 _MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16}
 """Arguments with which the work grows faster than the network does."""
 
+_GONE = {"SwinUNETR": frozenset({"img_size"})}
+"""Arguments that MONAI has dropped, and which made no difference to what the component computes."""
+
 MAX_NUMBER = 1_000_000
 """Largest whole number as an argument: more blocks, channels or voxels along an axis than anything has."""
 
 
 @dataclass(frozen=True)
 class FileStep:
-    """Stands where a bundle reads or writes a file; hands on what it gets.
+    """Stands where a bundle reads or writes a file, or does what the run does by itself; hands on what it gets.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def build(component: Component, arguments: tuple[Any, ...], named: dict[str, Any
         would be too large.
     """
     check_size([*arguments, named], budget, place)
-    if component.name in FILE_STEPS:
+    if component.idle:
         if arguments:
             raise place.fault(f"{component.name} needs its arguments by name")
         return FileStep(component.name, named)
@@ -68,7 +71,10 @@ def build(component: Component, arguments: tuple[Any, ...], named: dict[str, Any
     if maker is None:
         raise place.fault(f"{component.path} is not in the installed MONAI; the bundle is for an older one")
     try:
-        bound = inspect.signature(maker).bind(*arguments, **named)
+        signature = inspect.signature(maker)
+        for name in _GONE.get(component.name, frozenset()) - set(signature.parameters):
+            named.pop(name, None)
+        bound = signature.bind(*arguments, **named)
         bound.apply_defaults()
         _check_arguments(component, bound, place)
         with bounded_networks(place):

@@ -17,6 +17,7 @@ from ..errors import CNNSegError
 from .arithmetic import UNARY, combine, is_number
 from .limits import MAX_BITS, MAX_DEPTH, MAX_EXPRESSION, MAX_ITEMS, MAX_STRING, Budget, Place, check_size
 from .names import ATTRIBUTES, METHODS, Component, Names, allowed_of
+from .outline import Outline
 from .references import replace_references
 
 WRITABLE = "values, arithmetic, comparisons, indexing, comprehensions and calls by name"
@@ -184,6 +185,8 @@ class _Evaluator:
         if path is not None:
             return self._look_up(path)
         value = self.value(node.value, local)
+        if isinstance(value, Outline):
+            return value
         allowed = allowed_of(ATTRIBUTES, value)
         if node.attr not in allowed:
             kind = type(value).__name__
@@ -232,6 +235,9 @@ class _Evaluator:
             what = _REFUSED.get(type(node.func), "a value")
             raise place.refuse(f"a call of {what}", "calls of functions by their names")
         value = self.value(node.func.value, local)
+        if isinstance(value, Outline):
+            self._arguments(node, local)
+            return value
         allowed = allowed_of(METHODS, value)
         if node.func.attr not in allowed:
             kind = type(value).__name__
@@ -304,6 +310,8 @@ class _Evaluator:
 
     def _subscript(self, node: ast.Subscript, local: dict[str, Any]) -> Any:
         value, index = self.value(node.value, local), self.value(node.slice, local)
+        if isinstance(value, Outline):
+            return value
         parts = index if isinstance(index, tuple) else (index,)
         if not isinstance(value, dict) and not all(isinstance(part, slice) or is_number(part) for part in parts):
             raise self._place.refuse(f"an index of type {type(index).__name__}", "numbers and slices there")

@@ -26,6 +26,13 @@ VALUES: Mapping[str, frozenset[str]] = {
 }
 """Values by module."""
 
+CONSTANTS: Mapping[str, str] = {
+    f"monai.utils{module}.CommonKeys.{name.upper()}": name
+    for module in ("", ".enums")
+    for name in ("image", "label", "pred")
+}
+"""MONAI's names for the keys of a batch, by dotted name: texts, so that no class has to be reached."""
+
 FILE_STEPS = frozenset({"LoadImage", "LoadImaged", "SaveImage", "SaveImaged"})
 """Transforms that read or write files: they come out as ``components.FileStep``, which does neither."""
 
@@ -96,10 +103,22 @@ METHODS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Component:
-    """An entry of ``COMPONENTS``."""
+    """An entry of ``COMPONENTS``.
+
+    Parameters
+    ----------
+    module, name:
+        Where it is fetched from.
+    idle:
+        It comes out as ``components.FileStep``, which does nothing.
+    unread:
+        Its arguments stay as they are written, nothing in them is evaluated; only idle ones may be so.
+    """
 
     module: str
     name: str
+    idle: bool = False
+    unread: bool = False
 
     @property
     def path(self) -> str:
@@ -120,9 +139,15 @@ class Names:
     extra:
         Functions by dotted name (``torch.load``), to allow what is refused otherwise in a form
         that is safe. They get what the config gives, and have to check it.
+    idle:
+        Further transforms that do nothing, as those in ``FILE_STEPS``.
+    unread:
+        Transforms that do nothing and whose arguments are not even looked at.
     """
 
     extra: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     def function(self, path: str) -> Callable[..., Any] | None:
         """The function of that dotted name, or None."""
@@ -137,23 +162,30 @@ class Names:
         module, _, name = path.rpartition(".")
         if name.endswith("Dict") or (name.endswith("D") and name[:-1] + "d" in COMPONENTS["monai.transforms"]):
             name = name.removesuffix("Dict").removesuffix("D") + "d"
-        for home, members in COMPONENTS.items():
-            if name not in members:
-                continue
-            found = Component(home, name)
+        idle = name in FILE_STEPS | self.idle | self.unread
+        homes = [home for home, members in COMPONENTS.items() if name in members]
+        for home in homes or (["monai.transforms"] if idle else []):
+            found = Component(home, name, idle, name in self.unread)
             if module == home or ("." not in path and home.startswith("monai.")):
                 return found
-            if module.startswith("monai.") and f"{_home_of(found)}.".startswith(f"{module}."):
+            if module.startswith("monai.") and self.is_below(found, module):
                 return found
         return None
+
+    def is_below(self, component: Component, module: str) -> bool:
+        """Whether MONAI defines the component in that module or in one of its packages."""
+        home = getattr(component.fetch(), "__module__", component.module)
+        return f"{home}.".startswith(f"{module}.")
 
     def has_value(self, path: str) -> bool:
         """Whether a value of that dotted name is in the table."""
         module, _, name = path.rpartition(".")
-        return name in VALUES.get(module, ())
+        return path in CONSTANTS or name in VALUES.get(module, ())
 
     def value(self, path: str) -> Any:
         """The value that ``has_value`` knows."""
+        if path in CONSTANTS:
+            return CONSTANTS[path]
         module, _, name = path.rpartition(".")
         return getattr(importlib.import_module(module), name)
 
@@ -172,7 +204,3 @@ def allowed_of(table: Mapping[str, frozenset[str]], value: Any) -> frozenset[str
     """The names that ``ATTRIBUTES`` or ``METHODS`` has for an object, by its class and those above it."""
     classes = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(value).__mro__)
     return frozenset().union(*(table.get(name, frozenset()) for name in classes))
-
-
-def _home_of(component: Component) -> str:
-    return getattr(component.fetch(), "__module__", component.module)

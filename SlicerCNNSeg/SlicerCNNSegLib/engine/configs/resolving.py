@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .reading import read_config
 from .references import children, expand, find, is_expression, normal_id, reference_of
 
 TARGET, DISABLED, MODE = "_target_", "_disabled_", "_mode_"
+Make = Callable[[Component, tuple[Any, ...], dict[str, Any]], Any]
 _NO_ARGUMENTS = (TARGET, DISABLED, MODE, "_requires_", "_desc_")
 
 
@@ -31,6 +32,8 @@ class ConfigReader:
         What the config may name.
     given:
         Ready values by id, in place of what the config has there: ``{"device": torch.device("cpu")}``.
+    make:
+        Makes components in place of ``components.build``; ``outline.outlined`` only notes what was asked for.
     """
 
     def __init__(
@@ -39,7 +42,9 @@ class ConfigReader:
         bundle: str,
         names: Names | None = None,
         given: Mapping[str, Any] | None = None,
+        make: Make | None = None,
     ) -> None:
+        self._make = make
         self._bundle, self._names = bundle, names or Names()
         self._budget = Budget()
         check_size(config, self._budget, Place(bundle))
@@ -153,8 +158,10 @@ class ConfigReader:
         for key, sub_id, item in children(at, value):
             if key.startswith("_") and key not in _NO_ARGUMENTS:
                 raise place.refuse(f"the key {key}", f"{', '.join(_NO_ARGUMENTS)} with a leading underscore")
-            if key not in (TARGET, DISABLED, MODE, "_desc_"):
-                arguments[key] = self._get_written(sub_id, item)
+            if key in (TARGET, DISABLED, MODE, "_desc_"):
+                continue
+            unread = component is not None and component.unread
+            arguments[key] = item if unread else self._get_written(sub_id, item)
         arguments.pop("_requires_", None)
         if component is not None:
             return self._build(component, (), arguments, place)
@@ -165,6 +172,8 @@ class ConfigReader:
             raise place.fault(f"{target} fails with {type(error).__name__}: {' '.join(str(error).split())}") from error
 
     def _build(self, component: Component, arguments: tuple[Any, ...], named: dict[str, Any], place: Place) -> Any:
+        if self._make is not None:
+            return self._make(component, arguments, named)
         from .components import build
 
         return build(component, arguments, named, place, self._budget)

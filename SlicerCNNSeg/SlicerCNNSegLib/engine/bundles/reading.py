@@ -1,0 +1,196 @@
+"""A bundle's inference config looked through without torch: whether it can be run, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..configs.limits import Place
+from ..configs.outline import LightNames, Outline, outlined
+from ..configs.references import children
+from ..configs.resolving import TARGET, ConfigReader
+from ..errors import ConfigError, ModelError
+from .names import (
+    DISCRETE,
+    IDLE,
+    INFERER,
+    LOADING,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    SLICE_INFERER,
+    UNREAD,
+)
+
+CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
+DEFAULT_WEIGHTS = Path("models") / "model.pt"
+ALLOWED_LAMBDA = "functions behind AsDiscreted in the postprocessing, which are left out"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What there is to know of a bundle before torch is loaded.
+
+    Parameters
+    ----------
+    config, weights:
+        Its files.
+    image_keys:
+        The keys that the preprocessing loads: one for all channels, or one for each.
+    layered:
+        The output's channels are thresholded one by one, so that structures may overlap; else each
+        voxel gets one class.
+    flat:
+        It takes single slices (an inferer that goes through slices by itself takes volumes).
+    weights_key:
+        The name under which the weights stand in their file, where the config gives one.
+    trusted:
+        Its user has said that its code may run; nothing was looked through.
+    """
+
+    config: Path
+    weights: Path
+    image_keys: tuple[str, ...] = ("image",)
+    layered: bool = False
+    flat: bool = False
+    weights_key: str = ""
+    trusted: bool = False
+
+
+def config_of(folder: Path) -> Path:
+    """The inference config of a bundle.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    """
+    for name in CONFIGS:
+        if (folder / "configs" / name).is_file():
+            return folder / "configs" / name
+    raise ModelError(f"The model {folder.name} lacks configs/inference.json (or .yaml).")
+
+
+def look_through(folder: Path, *, flat: bool) -> Bundle:
+    """Look a bundle through as its run will read it.
+
+    Parameters
+    ----------
+    flat:
+        Whether its network is made for 2-D images, by its metadata.
+
+    Raises
+    ------
+    ConfigError
+        The config asks for something that is not allowed, or is broken.
+    ModelError
+        A file is missing.
+    """
+    config = config_of(folder)
+    reader = ConfigReader.read(
+        config,
+        folder.name,
+        names=LightNames(idle=IDLE, unread=UNREAD),
+        given={"device": Outline("torch.device"), "bundle_root": str(folder)},
+        make=outlined,
+    )
+    for at in (NETWORK, INFERER):
+        reader.get(at)
+    before = list(_steps(reader.get(PREPROCESSING)))
+    after = list(_steps(reader.get(POSTPROCESSING))) if POSTPROCESSING in reader else []
+    _check_functions(folder.name, before, after)
+    keys = [key for step in before if step.name in LOADING for key in _listed(step.arguments.get("keys", ()))]
+    discrete = [step.arguments for step in after if step.name in DISCRETE]
+    weights, key = _weights(folder, reader)
+    return Bundle(
+        config,
+        weights,
+        tuple(dict.fromkeys(str(key) for key in keys)) or ("image",),
+        any(_on(step, "threshold") for step in discrete) and not any(_on(step, "argmax") for step in discrete),
+        flat and getattr(reader.get(INFERER), "name", "") != SLICE_INFERER,
+        key,
+    )
+
+
+def without_looking(folder: Path, *, flat: bool, layered: bool) -> Bundle:
+    """A bundle whose config is not looked through, because its user trusts it.
+
+    Raises
+    ------
+    ModelError
+        A file is missing.
+    """
+    config = config_of(folder)
+    return Bundle(config, _existing(folder, folder / DEFAULT_WEIGHTS), layered=layered, flat=flat, trusted=True)
+
+
+def _steps(made: Any) -> Iterator[Outline]:
+    """The transforms in a ``Compose``, one after the other."""
+    if isinstance(made, Outline) and made.name == "Compose":
+        made = made.arguments.get("transforms", ())
+    if isinstance(made, Outline):
+        yield made
+    elif isinstance(made, list | tuple):
+        for part in made:
+            yield from _steps(part)
+
+
+def _check_functions(bundle: str, before: list[Outline], after: list[Outline]) -> None:
+    """Refuse functions in places where they do more than to write labels in another way."""
+    first = next((number for number, step in enumerate(after) if step.name in DISCRETE), len(after))
+    for at, steps in ((PREPROCESSING, before), (POSTPROCESSING, after[:first])):
+        for step in steps:
+            if step.name in UNREAD:
+                place = Place(bundle, at, f"{step.name} {step.arguments.get('func', '')}")
+                raise place.refuse(f"the function in {step.name}", ALLOWED_LAMBDA)
+
+
+def _weights(folder: Path, reader: ConfigReader) -> tuple[Path, str]:
+    """The weights file that the config's ``CheckpointLoader`` names, or MONAI's usual one; and the name in it."""
+    for at in _loaders(reader.raw(""), ""):
+        try:
+            path = Path(str(reader.get(f"{at}::load_path")))
+        except ConfigError:
+            continue  # it is not run; the usual place is as good
+        key = next(iter(_mapping(reader.raw(at).get("load_dict"))), "")
+        return _existing(folder, path), str(key)
+    return _existing(folder, folder / DEFAULT_WEIGHTS), ""
+
+
+def _loaders(config: Any, at: str) -> Iterator[str]:
+    """Ids of the ``CheckpointLoader``s in a config."""
+    if isinstance(config, dict) and str(config.get(TARGET, "")).rpartition(".")[2] == "CheckpointLoader":
+        yield at
+    if isinstance(config, dict | list):
+        for _, below, value in children(at, config):
+            yield from _loaders(value, below)
+
+
+def _existing(folder: Path, named: Path) -> Path:
+    """The file itself, the one of another suffix that is read, or that of MONAI's usual name."""
+    for path in (named, folder / DEFAULT_WEIGHTS):
+        for suffix in WEIGHTS_SUFFIXES:
+            candidate = path.with_suffix(suffix)
+            if candidate.is_file() and candidate.resolve().is_relative_to(folder.resolve()):
+                return candidate
+    found = ", ".join(sorted(path.name for path in (folder / "models").glob("*"))) or "none"
+    raise ModelError(
+        f"The model {folder.name} has no weights that are read: expected models/{named.stem}.safetensors or "
+        f"{named.stem}.pt, found {found}; get the model anew."
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _on(arguments: Mapping[str, Any], name: str) -> bool:
+    """Whether an argument is given and on, for any of the keys."""
+    return any(value is not None and value is not False for value in _listed(arguments.get(name)))

@@ -1,0 +1,229 @@
+"""A bundle that others made, run on parts of an image."""
+
+from __future__ import annotations
+
+import math
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import dense_patch_slices
+from monai.inferers import SliceInferer, SlidingWindowInferer
+from monai.transforms import SpatialResample
+
+from ..device import AUTOCAST, choose_precision
+from ..errors import CNNSegError, ModelError, OutOfMemoryError
+from ..ladder import Rung, climb_down, is_out_of_memory
+from ..overlaps import encoded
+from ..package import ModelPackage
+from ..parts import Part, Stopwatch
+from ..progress import Progress, SubProgress, advance
+from ..settings import SegmentationSettings
+from ..volume import Volume
+from .workflow import load_network, read_workflow
+
+SAME_PLACE_MM = 1e-3
+"""How far a result's grid may lie from the image's, and still be the image's."""
+
+
+class BundleRunner:
+    """Runs a bundle's own workflow; loading and saving are done by the run.
+
+    ``device``, ``precision`` and ``warnings`` say what was really used.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        settings: SegmentationSettings,
+        image: Volume,
+        device: torch.device,
+        precision: str,
+        stopwatch: Stopwatch,
+    ) -> None:
+        assert package.bundle is not None  # nothing else comes here
+        self._package, self._bundle = package, package.bundle
+        self._settings, self._image, self._stopwatch = settings, image, stopwatch
+        self._workflow = read_workflow(package)
+        windows = self._workflow.windows
+        self._batch = int(windows.sw_batch_size) if windows else 1
+        self.device, self.precision = device, precision
+        self.warnings = [*self._workflow.notes, *_not_followed(settings)]
+
+    def run(self, part: Part, progress: Progress) -> np.ndarray:
+        """Values of the part's labels, shape (k, j, i) of its box."""
+        cropped = self._image.cropped(part.start_ijk, part.stop_ijk)
+        array = cropped.to_metatensor().as_tensor().float()
+        if not self._bundle.flat:
+            source = MetaTensor(array, affine=torch.from_numpy(cropped.ijk_to_ras.copy()))
+            return self._labelmap(self._output(source, progress), part)
+        planes = []
+        depth = array.shape[-1]
+        for k in range(depth):
+            plane = MetaTensor(array[..., k], affine=_plane_affine(cropped, k))
+            share = SubProgress(progress, k / depth, (k + 1) / depth)
+            planes.append(self._labelmap(self._output(plane, share)[..., None], part))
+        return np.concatenate(planes)
+
+    def _output(self, source: MetaTensor, progress: Progress) -> torch.Tensor:
+        """What the postprocessing gives, on the source's grid."""
+        grid = tuple(source.shape[1:])
+        source.meta |= {"original_affine": source.affine.clone(), "spatial_shape": grid, "space": "RAS"}
+        keys = self._bundle.image_keys
+        with self._stopwatch.stage("preprocess"), self._told("preprocessing", grid):
+            advance(progress, 0.0, "Preparing the image")
+            alone = len(keys) == 1
+            data = self._workflow.preprocessing({key: source if alone else source[[n]] for n, key in enumerate(keys)})
+            image = data["image" if "image" in data else keys[0]]
+        predicted, rung, warnings = climb_down(
+            lambda rung: self._predicted(image, rung, progress), self.device, self._batch
+        )
+        self.device, self._batch = rung.device, rung.batch
+        self.warnings += warnings
+        with self._stopwatch.stage("postprocess"), self._told("postprocessing", grid):
+            advance(progress, 0.97, "Cleaning up")
+            data["pred"] = MetaTensor(torch.as_tensor(predicted).cpu(), meta=dict(image.meta))
+            return _on_grid(self._workflow.postprocessing(data)["pred"], source)
+
+    def _predicted(self, image: torch.Tensor, rung: Rung, progress: Progress) -> torch.Tensor:
+        with self._stopwatch.stage("load model"):
+            advance(progress, 0.02, "Loading the model")
+            network, notes = load_network(self._package, rung.device)
+            self.warnings += [note for note in notes if note not in self.warnings]
+            self.precision = choose_precision(self._settings.precision, rung.device)
+        predictor = _Predictor(network, AUTOCAST[self.precision], SubProgress(progress, 0.05, 0.95))
+        inferer, windows = self._workflow.inferer, copy(self._workflow.windows)
+        if windows is not None:
+            inferer = windows
+            windows.sw_batch_size, windows.sw_device, windows.device = rung.batch, rung.device, rung.stitch_device
+            if self._settings.overlap is not None:
+                windows.overlap = self._settings.overlap
+            predictor.batches = _count_batches(windows, tuple(image.shape[1:]))
+        batch = image.to(rung.device)[None]
+        with self._stopwatch.stage("network"), torch.no_grad(), self._told("network", tuple(image.shape)):
+            return inferer(batch, predictor)[0].float()
+
+    def _labelmap(self, output: torch.Tensor, part: Part) -> np.ndarray:
+        """Label values (k, j, i) out of what the postprocessing gives, (channel, i, j, k)."""
+        found = np.ascontiguousarray(np.asarray(output).transpose(0, 3, 2, 1))
+        if self._bundle.layered:
+            return self._layers(found, part)
+        count = max(label.value for label in self._package.labels) + 1
+        if found.shape[0] not in (1, count):
+            raise self._misfit(f"{found.shape[0]} channels", f"1 or {count}")
+        classes = np.rint(found[0]) if found.shape[0] == 1 else found.argmax(0)
+        if classes.min() < 0 or classes.max() >= count:
+            raise self._misfit(f"the value {classes.flat[np.abs(classes).argmax()]:g}", f"classes 0 to {count - 1}")
+        values = np.zeros(count, np.uint16)
+        for label, named in zip(self._package.labels, part.labels, strict=True):
+            values[label.value] = named.value
+        return values[classes.astype(np.intp)]
+
+    def _layers(self, found: np.ndarray, part: Part) -> np.ndarray:
+        count = len(self._package.labels)
+        background = found.shape[0] - count
+        if background not in (0, 1):
+            raise self._misfit(f"{found.shape[0]} channels", f"{count}, or one more for background")
+        codes = encoded(found[background:] > 0.5).astype(np.uint16)
+        return np.where(codes > 0, codes + part.offset, 0).astype(np.uint16)
+
+    def _misfit(self, came: str, expected: str) -> ModelError:
+        return ModelError(
+            f"The bundle {self._package.id} gives {came}, but its metadata's channel_def asks for {expected}; "
+            "correct configs/metadata.json."
+        )
+
+    def _told(self, what: str, shape: tuple[int, ...]) -> _Told:
+        return _Told(self._package.id, what, shape)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Makes what MONAI and torch raise inside of a bundle's own parts an error of the model."""
+
+    model: str
+    what: str
+    shape: tuple[int, ...]
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, CNNSegError):
+            return
+        if is_out_of_memory(error):
+            if self.what == "network":
+                return  # the memory ladder knows what to do
+            raise OutOfMemoryError(
+                f"Memory ran out in the {self.what} of {self.model} on an image of {self.shape}; restrict the run to a "
+                "region (--roi), or use a machine with more memory."
+            ) from error
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"The {self.what} of {self.model} fails on an image of {self.shape}: {type(error).__name__}: {reason}; "
+            "run it on an image as those that it was made for."
+        ) from error
+
+
+@dataclass
+class _Predictor:
+    """A network on a batch of windows, counted; ``batches`` is how many there will be."""
+
+    network: torch.nn.Module
+    autocast: torch.dtype | None
+    progress: Progress
+    batches: int = 1
+    done: int = 0
+
+    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(windows.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            scores = self.network(torch.as_tensor(windows))
+        self.done += 1
+        advance(self.progress, min(1.0, self.done / self.batches), "Running the network")
+        scores = scores[0] if isinstance(scores, list | tuple) else scores
+        return scores.float()
+
+
+def _not_followed(settings: SegmentationSettings) -> list[str]:
+    """What is asked for and not done, in words."""
+    told = []
+    if settings.mirror:
+        told.append("The bundle does not say along which axes it was trained with mirroring, so none was done.")
+    if not settings.postprocess:
+        told.append("The bundle's postprocessing was done, although it was switched off: its output needs it.")
+    return told
+
+
+def _plane_affine(volume: Volume, k: int) -> torch.Tensor:
+    i, j, _ = volume.geometry.size_ijk
+    return torch.from_numpy(volume.geometry.cropped((0, 0, k), (i, j, k + 1)).ijk_to_ras.copy())
+
+
+def _on_grid(output: torch.Tensor, source: MetaTensor) -> torch.Tensor:
+    """The output on the source's grid, by nearest neighbour where the bundle leaves it on another.
+
+    MONAI does the same as it saves a file.
+    """
+    if not isinstance(output, MetaTensor):
+        output = MetaTensor(output, affine=source.affine)
+    same = output.shape[1:] == source.shape[1:]
+    if same and torch.allclose(output.affine, source.affine.to(output.affine), atol=SAME_PLACE_MM):
+        return output.as_tensor()
+    back = SpatialResample(mode="nearest", padding_mode="border", align_corners=False, dtype="float64")
+    return torch.as_tensor(back(output, dst_affine=source.affine, spatial_size=source.shape[1:]))
+
+
+def _count_batches(inferer: SlidingWindowInferer, size: tuple[int, ...]) -> int:
+    """How often the network is called."""
+    given: Any = inferer.roi_size
+    window = list(given) if isinstance(given, list | tuple) else [given] * len(size)
+    if isinstance(inferer, SliceInferer) and len(window) == len(size) - 1:
+        window.insert(inferer.spatial_dim, 1)
+    window = [int(w) if w and w > 0 else n for w, n in zip(window, size, strict=True)]
+    overlaps = inferer.overlap if isinstance(inferer.overlap, list | tuple) else [inferer.overlap] * len(size)
+    padded = [max(n, w) for n, w in zip(size, window, strict=True)]
+    steps = [w if w == n else max(1, int(w * (1 - o))) for n, w, o in zip(padded, window, overlaps, strict=True)]
+    return math.ceil(len(dense_patch_slices(padded, window, steps)) / inferer.sw_batch_size)
