@@ -82,6 +82,33 @@ def a_volume_node(a_scene: Any, vtk: Any) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def a_segmentation(slicer: Any, vtk: Any, a_scene: Any) -> Callable[..., Any]:
+    """A segmentation drawn on a volume: a segment on a layer of its own for each mask (k, j, i) by name."""
+
+    def make(volume: Any, masks: dict[str, np.ndarray], name: str = "Drawn", terminology: str = "") -> Any:
+        from SlicerCNNSegLib.scene.geometry import local_ijk_to_ras, oriented_labelmap
+        from SlicerCNNSegLib.scene.segmentations import register_segmentations
+
+        register_segmentations(a_scene)
+        node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        if volume is not None:
+            node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+            node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+        node.GetSegmentation().SetSourceRepresentationName(kind)
+        for segment_name, mask in masks.items():
+            segment = slicer.vtkSegment()
+            segment.SetName(segment_name)
+            segment.SetTerminology(terminology or segment.GetTerminology())
+            grid = np.eye(4) if volume is None else local_ijk_to_ras(volume)
+            segment.AddRepresentation(kind, oriented_labelmap(mask.astype(np.uint8), grid, (0, 0, 0)))
+            node.GetSegmentation().AddSegment(segment)
+        return node
+
+    return make
+
+
+@pytest.fixture
 def a_linear_transform(a_scene: Any, vtk: Any) -> Callable[..., Any]:
     """A transform node with this 4x4, under ``parent``."""
 

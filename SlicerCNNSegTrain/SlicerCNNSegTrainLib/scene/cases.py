@@ -107,7 +107,7 @@ def find_cases(scene: slicer.vtkMRMLScene, channels: Sequence[str] = ()) -> Scen
     patients = Patients()
     for truth, volumes, how in found:
         if chosen[volumes[0].GetID()] is truth:
-            name = unique(_case_name(volumes[0], channels), [case.name for case in cases])
+            name = unique(_case_name(volumes[0], truth, channels), [case.name for case in cases])
             patient = patients.name_of(volumes[0]) or patients.name_of(truth)
             cases.append(SceneCase(name, tuple(volumes), truth, patient, how))
     if not cases:
@@ -215,14 +215,14 @@ def _has_word(image: slicer.vtkMRMLVolumeNode, word: str) -> bool:
     return f" {_words(word)} " in f" {_words(image.GetName())} "
 
 
-def _case_name(image: slicer.vtkMRMLVolumeNode, channels: Sequence[str]) -> str:
-    """The volume's name as a file's name, without the channel's word."""
+def _case_name(image: slicer.vtkMRMLVolumeNode, truth: slicer.vtkMRMLNode, channels: Sequence[str]) -> str:
+    """The volume's name as a file's name, without the channel's word; the truth's where that leaves nothing."""
     name = image.GetName() or ""
     for word in channels:
         if _has_word(image, word):
             name = re.sub(rf"[\W_]*(?<![^\W_]){re.escape(word)}(?![^\W_])", "", name, count=1, flags=re.IGNORECASE)
             break
-    return NNUNET_CHANNEL.sub(r"-\1", safe_name(name))
+    return NNUNET_CHANNEL.sub(r"-\1", safe_name(name or truth.GetName()))
 
 
 def _one_truth(truths: Sequence[slicer.vtkMRMLNode], notes: list[str]) -> slicer.vtkMRMLNode | None:
