@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
-from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegTrainLib.engine.checking.check import divide_read
 from SlicerCNNSegTrainLib.engine.data.folder import read_folder
@@ -20,6 +19,7 @@ from SlicerCNNSegTrainLib.engine.training.hardware import Hardware
 from SlicerCNNSegTrainLib.engine.training.optimizer import build_optimizer, set_rate, update_average
 from SlicerCNNSegTrainLib.engine.training.segmentation import SegmentationTask
 from SlicerCNNSegTrainLib.engine.training.trainer import Trainer
+from SlicerCNNSegTrainLib.engine.transfer.start import start_network
 
 CPU = Hardware(torch.device("cpu"), "fp32")
 
@@ -37,13 +37,10 @@ def make(samples, tmp_path):
     """Makes a trainer of a recipe in a folder."""
 
     def make_trainer(recipe, name="run", scores=None, **options):
-        torch.manual_seed(recipe.seed)
-        network = build_network(recipe.network)
         task = SegmentationTask(recipe, *samples)
         if scores is not None:
             task.score = lambda network: {"dice": next(scores)}
-        groups = [{"params": list(network.parameters()), "rate_share": 1.0}]
-        return Trainer(recipe, FoldFolder(tmp_path / name), task, network, groups, hardware=CPU, **options)
+        return Trainer(recipe, FoldFolder(tmp_path / name), task, start_network(recipe), hardware=CPU, **options)
 
     return make_trainer
 

@@ -10,9 +10,9 @@ from SlicerCNNSegLib.cli.status import STOPPED, one_line, status_of
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.version import VERSION
 
-from . import auto, check, evaluate, export, plan, run
+from . import auto, check, evaluate, export, plan, pretrain, run
 
-COMMANDS = (check, plan, run, evaluate, export, auto)
+COMMANDS = (check, plan, run, evaluate, export, auto, pretrain)
 
 EXAMPLES = """\
 examples:
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"cnnseg-train: error: {one_line(error)}\n")
         return status_of(error)
     except KeyboardInterrupt:
-        hint = "; go on with --resume" if options.command in ("run", "auto") else ""
+        hint = "; go on with --resume" if options.command in ("run", "auto", "pretrain") else ""
         sys.stderr.write(f"cnnseg-train: stopped{hint}\n")
         return STOPPED
 

@@ -12,6 +12,7 @@ from SlicerCNNSegLib.cli.status import DONE
 from .check import add_data_argument
 
 if TYPE_CHECKING:
+    from ..engine.recipe import Start
     from ..engine.run_folder import RunFolder
 
 EPILOG = """\
@@ -34,7 +35,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_data_argument(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run, to be made")
     add_recipe_arguments(parser)
+    add_start_arguments(parser)
     parser.set_defaults(execute=execute)
+
+
+def add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what to start from."""
+    group = parser.add_argument_group("starting from another model")
+    group.add_argument("--from", dest="start", metavar="MODEL", help="model by id or folder, or the folder of a run")
+    group.add_argument("--freeze-encoder", action="store_true", help="leave the encoder's weights as they are")
+    group.add_argument("--encoder-rate", type=float, default=1.0, help="the encoder's share of the learning rate")
+    group.add_argument("--adapter-rank", type=int, default=0, help="train low-rank adapters of this rank alone")
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +84,18 @@ def begin(options: argparse.Namespace, run: RunFolder) -> None:
     from ..engine.recipe import Recipe
     from ..engine.workflow import begin_run
 
-    recipe = replace(Recipe.read(options.recipe), **chosen(options))
+    recipe = replace(Recipe.read(options.recipe), **chosen(options), start=_start(options))
     begin_run(run, options.data, recipe, allow_empty=options.allow_empty)
+
+
+def _start(options: argparse.Namespace) -> Start:
+    """What the options start from; a folder by its full path, so that the run finds it from anywhere."""
+    from ..engine.recipe import Start
+
+    model = options.start or ""
+    model = str(Path(model).resolve()) if model and Path(model).is_dir() else model
+    freeze = "encoder" if options.freeze_encoder else ""
+    return Start(model, freeze, options.encoder_rate, options.adapter_rank)
 
 
 def chosen(options: argparse.Namespace) -> dict[str, float]:

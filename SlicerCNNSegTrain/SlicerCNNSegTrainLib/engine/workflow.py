@@ -6,6 +6,7 @@ The command line and the panel are thin around these.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import time
@@ -15,11 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.evaluation.folders import merge_reports
-from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.progress import Progress
 from SlicerCNNSegLib.engine.store.self_check import make_self_check
@@ -30,17 +28,24 @@ from .data.reading import Reading, read_cases
 from .data.splits import Division, divide
 from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
+from .results.batch_sheet import batch_sheet, plain_crop
 from .results.card import CARD, complete_bundle
+from .results.contact_sheet import write_contact_sheet
 from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
 from .results.export import export_bundle
+from .results.observers import CurvesPicture, RunObserver, TensorBoardLog
 from .run_folder import FoldFolder, RunFolder, write_json
 from .training.hardware import Hardware
 from .training.ranks import ALONE, Ranks
 from .training.segmentation import SegmentationTask
 from .training.trainer import Trainer
+from .transfer.start import start_network
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress bar with a title."""
+
+SHEET_BATCHES = 2
+"""Batches on the contact sheet."""
 
 PLAIN, MIRRORED = "plain", "mirrored"
 """Folders of an evaluation without and with test-time mirroring."""
@@ -119,23 +124,35 @@ def train_fold(
         [data.reading.samples[case.id] for case in cases]
         for cases in (data.division.training(fold.number), data.division.held_out(fold.number))
     )
-    torch.manual_seed(recipe.seed)
-    network = build_network(recipe.network)
+    learner = start_network(recipe)
     task = SegmentationTask(recipe, training, held_out, precision=hardware.precision, ranks=ranks)
     trainer = Trainer(
         replace(recipe, fold=fold.number),
         fold,
         task,
-        network,
-        [{"params": list(network.parameters()), "rate_share": 1.0}],
+        learner,
         hardware=hardware,
         ranks=ranks,
+        observers=observers_of(fold) if ranks.leads else (),
         resume=resume,
         clock=clock,
     )
     if ranks.leads:
         fold.write_split(data.path, data.division, fold.number)
+        if learner.report:
+            write_json(fold.start, learner.report.to_json())
+        if not fold.contact_sheet.exists():
+            batches = [task.batch(step) for step in range(SHEET_BATCHES)]
+            write_contact_sheet(fold.contact_sheet, batch_sheet(recipe, batches, plain_crop(training, recipe)))
     return trainer.run(progress)
+
+
+def observers_of(fold: FoldFolder) -> tuple[RunObserver, ...]:
+    """Who draws and logs the curves of a training."""
+    return (
+        CurvesPicture(fold.curves, fold.curves_picture),
+        TensorBoardLog(fold.tensorboard, logging.getLogger(__name__).warning),
+    )
 
 
 def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from ..planning.fingerprint import measure_extent
 from ..recipe import Recipe
 from ..run_folder import FoldFolder, write_json
 from ..training.checkpoint import load_checkpoint
+from ..transfer.start import trained_network
 
 WEIGHTS = "models/model.safetensors"
 MONAI_SCHEMA = (
@@ -34,10 +34,7 @@ def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
         The run's data has gone.
     """
     recipe = Recipe.read(run.recipe)
-    state = load_checkpoint(run.best)
-    network = build_network(recipe.network)
-    network.load_state_dict(state["average"])
-    save_weights(network, bundle / WEIGHTS)
+    save_weights(trained_network(recipe, load_checkpoint(run.best)), bundle / WEIGHTS)
     write_json(bundle / "configs" / "inference.json", inference_config(recipe))
     write_json(bundle / "configs" / "metadata.json", metadata_config(recipe, measure_extent(run.cases("training"))))
     return recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from SlicerCNNSegLib.engine.progress import Progress
 
 from ..recipe import Recipe
 from ..run_folder import FoldFolder, write_json
+from ..transfer.start import BASE, Learner
 from .checkpoint import load_checkpoint, save_checkpoint
 from .hardware import Hardware
 from .optimizer import build_optimizer, set_rate, update_average
@@ -39,12 +40,12 @@ class Trainer:
         Where checkpoints and curves go; see ``run_folder.py``.
     task:
         What is learned.
-    network, groups:
-        What learns, and its parameters in groups for the optimizer; see ``transfer/start.py``.
+    learner:
+        What learns, with its first weights.
     hardware, ranks:
         Where, and in which of several processes.
     observers:
-        Told of every validation.
+        Told of the run by the process that leads.
     resume:
         Go on from the folder's last checkpoint, if there is one: the weights come out as if the run
         had never stopped (with a number of steps; with a number of minutes the clock has its say).
@@ -62,8 +63,7 @@ class Trainer:
         recipe: Recipe,
         folder: FoldFolder,
         task: Task,
-        network: torch.nn.Module,
-        groups: Iterable[Mapping[str, Any]],
+        learner: Learner,
         *,
         hardware: Hardware,
         ranks: Ranks = ALONE,
@@ -72,10 +72,10 @@ class Trainer:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._recipe, self._folder, self._task, self._clock = recipe, folder, task, clock
-        self._hardware, self._ranks, self._observers = hardware, ranks, observers
-        self._network = hardware.place(network, flat=recipe.flat)
+        self._learner, self._hardware, self._ranks, self._observers = learner, hardware, ranks, observers
+        self._network = hardware.place(learner.network, flat=recipe.flat)
         self._average = deepcopy(self._network).requires_grad_(False)
-        self._optimizer = build_optimizer(groups, recipe)
+        self._optimizer = build_optimizer(learner.groups, recipe)
         self._scaler = hardware.scaler()
         self._step, self._best, self._since_best = 0, -math.inf, 0
         self._rows: list[dict[str, str]] = []
@@ -94,6 +94,17 @@ class Trainer:
         SettingsError
             The loss is no longer a number.
         """
+        sheet = self._folder.contact_sheet
+        for observer in self._observers:
+            observer.begun(sheet if self._step == 0 and sheet.exists() else None)
+        try:
+            self._go(progress)
+        finally:
+            for observer in self._observers:
+                observer.ended()
+        return self._best
+
+    def _go(self, progress: Progress) -> None:
         score, batches, agree = "", self._hardware.batches(self._task, self._step), self._ranks.leader_says
         done = agree(self._schedule.fraction(self._step))  # looked at once a step: a clock goes on between two looks
         while done < 1:
@@ -109,7 +120,6 @@ class Trainer:
             if agree(progress.cancelled()):
                 self._save()
                 break
-        return self._best
 
     def _seconds(self) -> float:
         """Seconds that the run has taken, those before a resume included."""
@@ -123,7 +133,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> float:
         recipe = self._recipe
         set_rate(self._optimizer, self._schedule.rate(self._step))
-        self._parallel.train()
+        self._learner.train()
         # dropout, too, is a function of the step
         torch.manual_seed(recipe.seed * 1_000_003 + self._step + self._ranks.rank * 1_000_000_007)
         with self._hardware.autocast():
@@ -131,8 +141,8 @@ class Trainer:
         loss = self._task.loss(output, batch)
         if not torch.isfinite(loss):
             raise SettingsError(
-                f"The loss is {float(loss.detach()):g} at step {self._step}: expected a number. Lower learning_rate in the "
-                "recipe, or choose precision fp32; the last checkpoint is good."
+                f"The loss is {float(loss.detach()):g} at step {self._step}: expected a number. Lower learning_rate in "
+                "the recipe, or choose precision fp32; the last checkpoint is good."
             )
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
@@ -163,7 +173,8 @@ class Trainer:
         if self._ranks.leads:
             self._write_curves()
             if better:
-                state = {"average": self._average.state_dict(), "step": self._step, self._task.metric: score}
+                average = self._learner.stored(self._average)
+                state = {"average": average, "step": self._step, self._task.metric: score, BASE: self._learner.base}
                 save_checkpoint(self._folder.best, state)
             self._save()
             for observer in self._observers:
@@ -178,8 +189,9 @@ class Trainer:
 
     def _save(self) -> None:
         state: dict[str, Any] = {
-            "network": self._network.state_dict(),
-            "average": self._average.state_dict(),
+            "network": self._learner.stored(self._network),
+            "average": self._learner.stored(self._average),
+            BASE: self._learner.base,
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "step": self._step,
@@ -211,8 +223,8 @@ class Trainer:
 
     def _take_up(self, state: Mapping[str, Any]) -> float:
         """Go on from a checkpoint; the seconds that it had taken."""
-        self._network.load_state_dict(state["network"])
-        self._average.load_state_dict(state["average"])
+        self._learner.restore(self._network, state, "network")
+        self._learner.restore(self._average, state, "average")
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._step, self._best, self._since_best = state["step"], state["best"], state["since_best"]

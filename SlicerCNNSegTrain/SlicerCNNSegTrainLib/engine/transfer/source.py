@@ -17,7 +17,7 @@ from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..recipe import Start
 from ..training.checkpoint import load_checkpoint
-from .adapters import merged_state
+from .adapters import ORIGINAL, UP, merged_state
 
 SHOWN_DIGITS = 12
 """Of a checksum, in texts for people."""
@@ -83,6 +83,10 @@ def _from_run(folder: Path, checkpoint: Path) -> Source:
         average = load_checkpoint(checkpoint)["average"]
     except (FileReadError, KeyError, TypeError) as error:
         raise WeightsError(f"The weights {checkpoint} cannot be read; start from another run or a model.") from error
+    if any(name.endswith(UP) for name in average) and not any(name.endswith(ORIGINAL) for name in average):
+        raise WeightsError(
+            f"{checkpoint} holds adapters alone; export the run ('cnnseg-train export') and start from that model."
+        )
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     return Source(folder.resolve().name, digest, merged_state(average), f"from {checkpoint.relative_to(folder)}")
 
