@@ -16,6 +16,7 @@ from SlicerCNNSegTrainLib.engine.transfer.adapters import (
     UP,
     adapter_state,
     add_adapters,
+    learned_names,
     merge_adapters,
     merged_state,
 )
@@ -205,6 +206,13 @@ def test_the_state_holds_what_differs_from_the_network_below(recipe, image):
     add_adapters(below, 2, fresh=[HEAD])
     assert set(below.load_state_dict(state, strict=False).unexpected_keys) == set()
     assert torch.equal(output(below, image), output(network, image))
+
+
+def test_an_averages_state_is_named_by_the_network_that_learns(recipe):
+    network = adapted(recipe.network, fresh=[HEAD])
+    average = deepcopy(network).requires_grad_(False)
+    assert HEAD not in adapter_state(average)
+    assert set(adapter_state(average, learned_names(network))) == set(adapter_state(network))
 
 
 def test_the_hippocampus_models_adapters_are_a_small_part_of_it():

@@ -117,6 +117,24 @@ def test_only_layers_at_the_input_are_adapted():
     assert all(name.startswith("model.2.") for name in report.fresh)
 
 
+def test_a_linear_layer_at_the_input_stays_fresh():
+    definition = {
+        "_target_": "UNETR",
+        "in_channels": 2,
+        "out_channels": 2,
+        "img_size": [16, 16, 16],
+        "feature_size": 4,
+        "hidden_size": 24,
+        "mlp_dim": 32,
+        "num_heads": 2,
+        "proj_type": "perceptron",
+    }
+    theirs = fresh({**definition, "in_channels": 1}, 0)
+    report = load_partially(fresh(definition), source_of(theirs), definition)
+    assert report.fresh == ("vit.patch_embedding.patch_embeddings.1.weight",)  # rows of (voxel, channel)
+    assert report.counts["loaded, adapted to the channels"] == 2
+
+
 def test_other_widths_are_not_taken_for_other_channels(recipe):
     definition = {**recipe.network, "filters": [8, 12, 16]}
     report = load_partially(fresh(definition), source_of(fresh(recipe.network, 0)), definition)
@@ -162,6 +180,7 @@ def test_what_is_missing_and_what_is_left_over_is_told(recipe):
     report = load_partially(ours, source, recipe.network)
     assert report.counts["missing in the source"] == report.counts["left over in the source"] == 1
     assert report.fresh == (FIRST,)
+    assert f" {len(report.rows) - 2} of {len(report.rows) - 1} tensors, 99." in report.text().splitlines()[0]
     assert report.text().splitlines()[1:] == [
         f"Left fresh, missing in the source: {FIRST}.",
         "Not used of the source: projection.weight.",
@@ -175,6 +194,13 @@ def test_weights_of_another_network_are_refused_and_nothing_is_changed(recipe):
     with pytest.raises(SettingsError, match=r"like monai.networks.nets.DynUNet .* nothing of wrong \(sha256 0000"):
         load_partially(ours, Source("wrong", "0" * 64, theirs), recipe.network)
     assert all(torch.equal(tensor, before[name]) for name, tensor in ours.state_dict().items())
+
+
+def test_statistics_alone_are_nothing_to_start_from(recipe):
+    ours = fresh({**recipe.network, "norm_name": "batch"})
+    statistics = dict(ours.named_buffers())
+    with pytest.raises(SettingsError, match=r"nothing of statistics .* fits"):
+        load_partially(ours, Source("statistics", "0" * 64, statistics), recipe.network)
 
 
 def test_finding_the_input_layers_leaves_the_random_numbers_alone(recipe):

@@ -248,9 +248,15 @@ def test_blocks_as_large_as_the_patch_are_told(plain):
 
 def test_a_network_without_numbers_of_channels_is_told():
     with pytest.raises(
-        SettingsError, match=r"Expected a network with in_channels and out_channels .* got Own with depth"
+        SettingsError, match=r"Expected in_channels and out_channels in the definition of UNet to pretrain"
     ):
-        pretext_definition({"_target_": "Own", "depth": 3})
+        pretext_definition({"_target_": "UNet", "spatial_dims": 3, "channels": [4, 8], "strides": [2]})
+
+
+def test_a_classifier_is_not_pretrained():
+    definition = {"_target_": "DenseNet121", "spatial_dims": 3, "in_channels": 1, "out_channels": 2}
+    with pytest.raises(SettingsError, match=r"a network that segments, .* got DenseNet121 for classification"):
+        pretext_definition(definition)
 
 
 def test_a_network_that_gives_no_images_is_told(task):

@@ -122,14 +122,27 @@ def merged_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return plain
 
 
-def adapter_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What distinguishes a network with adapters from the one below: what learns, all adapters, and the buffers.
+def learned_names(network: torch.nn.Module) -> frozenset[str]:
+    """Names of what distinguishes a network with adapters from the one below: what learns, all adapters, the buffers.
 
     A tensor that modules share is there once, under its first name.
     """
-    kept = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    kept |= {name for name, _ in network.named_parameters() if name.endswith((UP, DOWN))}
-    kept |= {name for name, _ in network.named_buffers()}
+    named = network.named_parameters()
+    learned = {name for name, parameter in named if parameter.requires_grad or name.endswith((UP, DOWN))}
+    return frozenset(learned | {name for name, _ in network.named_buffers()})
+
+
+def adapter_state(network: torch.nn.Module, names: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+    """The state of a network with adapters, without what is below them.
+
+    Parameters
+    ----------
+    network:
+        With adapters.
+    names:
+        Its ``learned_names``, where it does not say itself: an average, say, of which nothing learns.
+    """
+    kept = learned_names(network) if names is None else names
     return {name: tensor.detach() for name, tensor in network.state_dict().items() if name in kept}
 
 

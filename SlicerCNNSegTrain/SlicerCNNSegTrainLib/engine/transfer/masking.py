@@ -15,13 +15,13 @@ import torch
 
 from SlicerCNNSegLib.engine.device import AUTOCAST
 from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.networks import SEGMENTATION, facts_of
 
 from ..recipe import Recipe
 from ..training.losses import IGNORED
 from ..training.ranks import ALONE, Ranks
 from ..training.samples import Sample, Sampler
 from ..training.task import Batch
-from .parts import INPUT_KEYS, OUTPUT_KEYS, channel_key
 
 FILLS = ("noise", "zero")
 ERRORS = ("l1", "l2")
@@ -75,15 +75,21 @@ def pretext_definition(definition: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        The definition does not say its numbers of channels.
+        It is no network for segmentation alone, or its definition does not say its numbers of channels.
     """
-    inputs, outputs = channel_key(definition, INPUT_KEYS), channel_key(definition, OUTPUT_KEYS)
-    if not inputs or not outputs:
+    facts, name = facts_of(definition), definition["_target_"]
+    if facts.tasks != (SEGMENTATION,):
         raise SettingsError(
-            f"Expected a network with in_channels and out_channels to pretrain, got {definition.get('_target_')} with "
-            f"{', '.join(key for key in definition if key != '_target_') or 'nothing'}; write them into the recipe."
+            f"Expected a network that segments, and does nothing else, to pretrain, got {name} for "
+            f"{' and '.join(facts.tasks)}; take one that 'cnnseg-train' plans for a segmentation."
         )
-    return {**definition, outputs: definition[inputs]}
+    outputs = facts.classes[SEGMENTATION]
+    if not {facts.channels, outputs} <= set(definition):
+        raise SettingsError(
+            f"Expected {facts.channels} and {outputs} in the definition of {name} to pretrain it, got "
+            f"{', '.join(definition)}; write them into the recipe."
+        )
+    return {**definition, outputs: definition[facts.channels]}
 
 
 def unlabelled_sample(case_id: str, image: torch.Tensor) -> Sample:
