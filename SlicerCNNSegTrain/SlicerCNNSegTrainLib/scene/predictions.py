@@ -118,14 +118,14 @@ def show_case(scene: slicer.vtkMRMLScene, fold: Path, case_id: str) -> ShownCase
     found_node = _segmentation(
         scene, volumes[0], prediction.labelmap, prediction.geometry, _called(labels, "prediction")
     )
-    for node, word in ((true_node, "truth"), (found_node, "prediction")):
-        node.SetName(f"{case_id} {word}")
+    nodes = (*volumes, true_node, found_node)
+    for node, name in zip(nodes, [*names, f"{case_id} truth", f"{case_id} prediction"], strict=True):
+        node.SetName(name)  # the scene has numbered them
+        node.SetAttribute(SHOWN, _key(fold, case_id))
     true_node.GetDisplayNode().SetVisibility2DFill(False)
     found_node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
-    for node in (*volumes, true_node, found_node):
-        node.SetAttribute(SHOWN, _key(fold, case_id))
     title = f"{case_id} (no Dice)" if score is None else f"{case_id} (Dice {score:.3f})"
-    item = _folder(scene, title, _key(fold, case_id), (*volumes, true_node, found_node))
+    item = _folder(scene, title, _key(fold, case_id), nodes)
     return ShownCase(item, volumes, true_node, found_node)
 
 
