@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from SlicerCNNSegLib.engine.files.labelmaps import LabelmapFile
+from SlicerCNNSegLib.engine.inputs import guess_modality
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
 from SlicerCNNSegLib.engine.volume import Geometry, Volume
 
 from ..data.cases import TrainingCase
+from ..planning.measure import chords_mm, filled_share, foreground_sample
 from .duplicates import signature, voxel_hash
 
 PERCENTILES = (0.5, 50.0, 99.5)
@@ -49,6 +51,10 @@ class CaseFacts:
         Checksums of the voxels.
     signature:
         See ``duplicates.py``; of the first channel.
+    modality:
+        As tagged, or ``CT`` by its values, or "".
+    filled, foreground, chords_mm:
+        What a plan is made of, see ``planning/measure.py``; no foreground where the grids differ.
     """
 
     case: TrainingCase
@@ -64,6 +70,10 @@ class CaseFacts:
     image_hash: str
     label_hash: str
     signature: np.ndarray
+    modality: str
+    filled: float
+    foreground: np.ndarray
+    chords_mm: Mapping[int, np.ndarray]
 
 
 def examine(case: TrainingCase, image: Volume, truth: LabelmapFile) -> CaseFacts:
@@ -74,6 +84,7 @@ def examine(case: TrainingCase, image: Volume, truth: LabelmapFile) -> CaseFacts
     spacing, size = geometry.spacing_mm[order], np.asarray(geometry.size_ijk)[order]
     bad = int(image.array.size - np.count_nonzero(np.isfinite(image.array))) if image.array.dtype.kind == "f" else 0
     finite = np.nan_to_num(image.array, posinf=0.0, neginf=0.0) if bad else image.array
+    fault = grid_fault(geometry, truth.geometry)
     return CaseFacts(
         case=case,
         size=size,
@@ -82,12 +93,16 @@ def examine(case: TrainingCase, image: Volume, truth: LabelmapFile) -> CaseFacts
         intensities=np.array([_percentiles(channel) for channel in finite]),
         bad_voxels=bad,
         constant=tuple(f"channel {n}" for n, channel in enumerate(finite) if channel.min() == channel.max()),
-        grid_fault=grid_fault(geometry, truth.geometry),
+        grid_fault=fault,
         voxels=_count(truth.labelmap),
         voxel_mm3=truth.geometry.voxel_volume_mm3,
         image_hash=voxel_hash(image.array),
         label_hash=voxel_hash(truth.labelmap),
         signature=signature(finite[0], order, placement.flips),
+        modality=guess_modality(image),
+        filled=filled_share(finite),
+        foreground=np.empty((image.channels, 0)) if fault else foreground_sample(finite, truth.labelmap),
+        chords_mm={} if fault else chords_mm(truth.labelmap, spacing, order),
     )
 
 

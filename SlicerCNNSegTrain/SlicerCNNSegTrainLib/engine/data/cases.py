@@ -48,12 +48,15 @@ class Description:
         Case id to patient.
     file_ending:
         Suffix of all image and label files, as nnU-Net names it.
+    about:
+        ``name``, ``description``, ``reference`` and ``licence`` of the data, those that are told.
     """
 
     channels: tuple[str, ...] = ()
     labels: Mapping[int, str] = field(default_factory=dict)
     patients: Mapping[str, str] = field(default_factory=dict)
     file_ending: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

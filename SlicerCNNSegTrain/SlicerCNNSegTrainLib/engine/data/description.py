@@ -13,12 +13,22 @@ from .cases import Description
 
 NAME = "dataset.json"
 
+ABOUT = {
+    "name": "name",
+    "description": "description",
+    "reference": "reference",
+    "license": "licence",
+    "licence": "licence",
+}
+"""Keys that tell about the data, and what they are called here."""
+
 
 def read_description(folder: Path) -> Description:
     """The ``dataset.json`` of a folder; an empty description where there is none.
 
     Read are ``channel_names`` (nnU-Net v2) or ``modality`` (Decathlon), ``labels`` in either form,
-    ``file_ending`` (nnU-Net v2), and ``patients``, an object of case id to patient, which is ours.
+    ``file_ending`` (nnU-Net v2), ``patients``, an object of case id to patient, which is ours, and what
+    is told about the data (``ABOUT``).
 
     Raises
     ------
@@ -36,6 +46,7 @@ def read_description(folder: Path) -> Description:
             labels=_labels(data.get("labels", {})),
             patients={str(case): str(patient) for case, patient in data.get("patients", {}).items()},
             file_ending=str(data.get("file_ending", "")),
+            about={ours: str(data[key]) for key, ours in ABOUT.items() if data.get(key)},
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise FileReadError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from SlicerCNNSegLib.engine.errors import FileReadError, InputError
@@ -22,7 +23,7 @@ def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
     Columns: ``image``, or one for each channel; ``label``; and, as wanted, ``case`` (the id, else the
     label file's name), ``patient`` (else each case is a patient of its own) and ``split`` (train,
     validation or test, for all rows or for none). Paths are relative to the table's folder, whose
-    ``dataset.json``, if there is one, names the labels.
+    ``dataset.json``, if there is one, names the labels; without one the columns name the channels.
 
     Parameters
     ----------
@@ -50,7 +51,10 @@ def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
     if len({bool(case.split) for case in cases}) > 1:
         missing = next(row for case, row in zip(cases, rows, strict=True) if not case.split)
         raise InputError(f"{missing.place} has no split, other rows have; fill in {', '.join(SPLITS)} for all or none.")
-    return TrainingData(path, tuple(cases), read_description(path.parent))
+    description = read_description(path.parent)
+    if not description.channels and sources != (IMAGE,):
+        description = replace(description, channels=sources)
+    return TrainingData(path, tuple(cases), description)
 
 
 def _source_columns(path: Path, columns: tuple[str, ...], channels: Sequence[str]) -> tuple[str, ...]:
