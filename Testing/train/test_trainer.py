@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,6 +77,18 @@ def test_resuming_is_exact(tmp_path, make, recipe, stop_after):
     columns = slice(0, -1)  # all but the seconds
     rows = [[line.split(",")[columns] for line in folder.curves.read_text().splitlines()] for folder in (whole, parts)]
     assert rows[0] == rows[1]
+
+
+def test_ten_interruptions_at_random_steps_change_nothing(tmp_path, make, recipe):
+    short = replace(recipe, steps=40, validate_every=7)
+    make(short, "whole").run(NoProgress())
+    stops = sorted(np.random.default_rng(0).choice(np.arange(1, short.steps), 10, replace=False))
+    for stop in stops:
+        make(short, "parts", resume=True).run(RecordingProgress(cancel_at=stop / short.steps))
+    make(short, "parts", resume=True).run(NoProgress())
+    expected, found = (load_checkpoint(FoldFolder(tmp_path / name).last) for name in ("whole", "parts"))
+    assert found["step"] == 40
+    assert same_weights(expected, found)
 
 
 def test_the_best_weights_are_kept_when_later_ones_are_worse(make, folder, recipe):
