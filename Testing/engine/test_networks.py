@@ -124,6 +124,11 @@ def test_a_missing_module_is_named(own_registry):
         build_network({"_target_": "Importing"})
 
 
+def test_a_package_that_monai_tells_how_to_install():
+    with pytest.raises(ModelError, match=r"SwinUNETR needs a Python package that is not installed: .*nvsubquadratic"):
+        build_network(definition("SwinUNETR", 2, use_hyena=True))
+
+
 def test_names_by_task():
     assert {"resnet18", "VGG", "SegResNetMultiTask"} < set(network_names("classification"))
     assert set(network_names("segmentation")) & set(network_names("classification")) == {"SegResNetMultiTask"}
@@ -214,7 +219,8 @@ def test_heads_are_all_whose_shape_depends_on_the_classes(name):
     assert {head for head in facts.heads if any(replace(facts, heads=(head,)).in_heads(key) for key in changed)} == set(
         facts.heads
     )
-    assert all(facts.in_heads(key) and not facts.in_encoder(key) for key in changed)
+    assert all(facts.in_heads(key) for key in changed)
+    assert not [key for key in three if facts.in_heads(key) and facts.in_encoder(key)]
 
 
 def test_parts_end_at_dots():
@@ -268,6 +274,8 @@ def test_deep_supervision_follows_the_definition():
     [
         ({}, "UNet lacks 'channels'; add it"),
         ({"channels": 4, "strides": [2]}, "UNet makes no sense: .*len"),
+        ({"channels": [4, 8], "strides": [[2, 2]]}, "UNet makes no sense: Sequence must have length 3, got 2"),
+        ({"channels": [4, 8], "strides": [0]}, r"UNet makes no sense: its strides come to \(0, 0, 0\)"),
     ],
 )
 def test_facts_of_an_incomplete_definition(arguments, fault):

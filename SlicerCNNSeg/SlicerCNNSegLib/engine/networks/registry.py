@@ -100,6 +100,8 @@ def facts_of(definition: Mapping[str, Any]) -> NetworkFacts:
         except (IndexError, TypeError, ValueError) as error:
             raise ModelError(f"The definition of the network {name} makes no sense: {error}.") from error
     stride = facts.stride * dims if len(facts.stride) == 1 else facts.stride
+    if min(stride) < 1:
+        raise ModelError(f"The definition of the network {name} makes no sense: its strides come to {stride}.")
     return replace(facts, spatial_dims=(dims,), stride=stride)
 
 
@@ -127,11 +129,7 @@ def build_network(definition: Mapping[str, Any]) -> torch.nn.Module:
     try:
         return _ENTRIES[name].builder(**arguments)
     except ImportError as error:
-        package = _missing_package(error)
-        raise ModelError(
-            f"The network {name} needs the Python package {package}, which is not installed; "
-            f"install it (pip install {package}) and start again."
-        ) from error
+        raise ModelError(f"The network {name} needs {_missing(error)}") from error
     except Exception as error:  # MONAI raises what comes: AssertionError, IndexError, KeyError, RuntimeError ...
         text = " ".join(str(error).split())
         raise ModelError(f"The network {name} cannot be built from {arguments}: {text}") from error
@@ -162,9 +160,10 @@ def _place(name: str, similar: list[str]) -> int:
     return similar.index(name) if name in similar else len(similar)
 
 
-def _missing_package(error: ImportError) -> str:
-    """The package that an import failed for; MONAI tells it in words only (``from einops import ...``)."""
-    if error.name:
-        return error.name.partition(".")[0]
-    words = re.search(r"\b(?:from|import) (\w+)", str(error))
-    return words[1] if words else str(error)
+def _missing(error: ImportError) -> str:
+    """What is missing, and what to do; MONAI names it in words only (``from einops import ... (No module ...)``)."""
+    words = re.match(r"(?:from|import) (\w+)", str(error))
+    package = error.name or (words and words[1])
+    if package:
+        return f"the Python package {package}, which is not installed; install it (pip install {package}) and restart."
+    return f"a Python package that is not installed: {' '.join(str(error).split())}"

@@ -47,11 +47,8 @@ def check_window(definition: Mapping[str, Any], size: Sequence[int]) -> None:
 
 
 def _fits(window: tuple[int, ...], facts: NetworkFacts) -> bool:
-    return (
-        all(n % divisor == 0 for n, divisor in zip(window, facts.divisor, strict=True))
-        and all(n >= stride for n, stride in zip(window, facts.stride, strict=True))
-        and math.prod(n // stride for n, stride in zip(window, facts.stride, strict=True)) >= facts.deepest
-    )
+    voxels = math.prod(n // stride for n, stride in zip(window, facts.stride, strict=True))  # 0: a side is too small
+    return voxels >= facts.deepest and all(n % d == 0 for n, d in zip(window, facts.divisor, strict=True))
 
 
 def _nearest(window: tuple[int, ...], facts: NetworkFacts) -> list[tuple[int, ...]]:
