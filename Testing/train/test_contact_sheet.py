@@ -20,7 +20,7 @@ from SlicerCNNSegTrainLib.engine.results.contact_sheet import Sheet, draw_contac
 from SlicerCNNSegTrainLib.engine.results.tiles import Crop, Grid, grey_window_of, tiles_of
 from SlicerCNNSegTrainLib.engine.training.augmentation import build_augmentation
 from SlicerCNNSegTrainLib.engine.training.losses import IGNORED
-from SlicerCNNSegTrainLib.engine.training.samples import MARGIN, Sampler
+from SlicerCNNSegTrainLib.engine.training.samples import MARGIN, Sample, Sampler
 
 ORANGE, BLUE = (1.0, 0.55, 0.0), (0.2, 0.6, 1.0)
 LABELS = (Label(1, "Front", ORANGE), Label(2, "Back", BLUE))
@@ -69,6 +69,22 @@ def test_outlines_lie_around_the_labels(panel, across, down):
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+def test_what_is_inside_an_outline_is_left_as_it_is():
+    flat = Crop(np.zeros((1, *SIZE)), a_crop().label)
+    figure = draw_contact_sheet(a_sheet(flat))
+    picture, box = pixels(figure), figure.axes[0].get_position()
+    x = box.x0 + (1 - 15 / SIZE[0]) * box.width  # amid the label
+    y = box.y0 + 7.5 / SIZE[1] * box.height
+    assert not picture[round((1 - y) * picture.shape[0]), round(x * picture.shape[1])].any()
+
+
+def test_panels_have_the_shape_that_they_have_in_the_patient():
+    figure = draw_contact_sheet(a_sheet(a_crop(), grid=Grid("RAS", (1.0, 2.0, 3.0))))
+    shapes = [axes.bbox.width / axes.bbox.height for axes in figure.axes]
+    assert shapes == pytest.approx([20 / 48, 20 / 48, 48 / 48])
+    assert len({round(axes.bbox.width / mm) for axes, mm in zip(figure.axes, (20, 20, 48), strict=True)}) == 1
+
+
 @pytest.mark.parametrize(("axcodes", "order"), [("LPS", (0, 1, 2)), ("SRA", (2, 0, 1)), ("IAR", (2, 1, 0))])
 def test_any_orientation_gives_the_same_picture(axcodes, order):
     crop = a_crop()
@@ -115,12 +131,12 @@ def test_three_channels_of_a_slice_are_colours():
 def test_what_nobody_labelled_is_outlined_but_chooses_no_plane():
     crop = a_crop()
     label = crop.label.copy()
-    label[:, :, 12:] = IGNORED
+    label[:, :, :2] = IGNORED  # more of a plane than any label has
     tiles = tiles_of(replace(crop, label=label), Grid(), (0.0, 1.0))
     np.testing.assert_array_equal(tiles[0].view.labelmap, crop.label[::-1, ::-1, 2].T)
     figure = draw_contact_sheet(a_sheet(Crop(np.zeros_like(crop.image), label)))
     assert "Nobody labelled" in words(figure)
-    np.testing.assert_allclose(outline(figure, (0.64, 0.67, 0.70), 1)[2:], [0, 4 / 16], atol=0.02)
+    np.testing.assert_allclose(outline(figure, (0.64, 0.67, 0.70), 1)[2:], [14 / 16, 1], atol=0.02)
 
 
 def test_the_legend_names_what_is_there_and_what_is_not():
@@ -131,6 +147,12 @@ def test_the_legend_names_what_is_there_and_what_is_not():
         "Not in these samples: Back",
         "A case",
     ]
+
+
+def test_a_long_name_gets_the_room_that_there_is():
+    name = "Superior segmental bronchus of the left lower lobe"
+    labels = (Label(1, name, ORANGE), Label(2, "Back", BLUE))
+    assert name in words(draw_contact_sheet(a_sheet(a_crop(), labels=labels)))
 
 
 def test_of_many_structures_the_largest_are_listed():
@@ -228,6 +250,16 @@ def test_each_augmentation_is_shown_at_its_strongest(recipe, samples):
     assert sheet.lines[1].replace("\u00a0", " ") == (
         "Augmentation, and how often: flip right-left 50 %, noise 15 %, brightness 30 %."
     )
+
+
+def test_the_crop_that_is_varied_holds_a_structure(recipe):
+    label = torch.zeros(1, 60, 60, 60, dtype=torch.uint8)
+    label[:, 40:44, 30:34, 20:24] = 1
+    case = Sample("small in a large image", torch.zeros(1, 60, 60, 60), label, (True, True))
+    still = replace(recipe, augmentation={})
+    (untouched,) = batch_sheet(still, [], plain_crop([case], still)).variants
+    assert untouched.label.shape == still.patch_size
+    assert untouched.label.any()
 
 
 def test_sides_change_places_in_a_flip(recipe, samples):
