@@ -9,13 +9,13 @@ from SlicerCNNSegLib.cli.status import DONE
 
 from .check import add_data_argument
 from .export import add_model_argument, export
-from .plan import add_recipe_arguments, add_start_arguments, begin
+from .plan import add_recipe_arguments, add_start_arguments, add_wishes, begin
 from .run import add_training_arguments, train
 
 EPILOG = """\
 examples:
-  cnnseg-train auto DATA -o MODEL --recipe hippocampus-mr --minutes 30
-  cnnseg-train auto DATA -o MODEL --recipe hippocampus-mr --minutes 30 --resume
+  cnnseg-train auto DATA -o MODEL --minutes 30
+  cnnseg-train auto DATA -o MODEL --minutes 30 --resume
 
 The same as 'plan', 'run' and 'export' one after the other. --resume goes on with what was stopped.
 """
@@ -34,6 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--run", type=Path, metavar="RUN", help="folder of the run (default: MODEL-run)")
     add_recipe_arguments(parser)
     add_training_arguments(parser)
+    add_wishes(parser)
     add_start_arguments(parser)
     parser.set_defaults(execute=execute)
 

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images, or one with imagesTr")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run, to be made")
-    add_recipe_arguments(parser)
+    add_recipe_arguments(parser, required=True)
     add_device_arguments(parser)
     parser.set_defaults(execute=execute)
 

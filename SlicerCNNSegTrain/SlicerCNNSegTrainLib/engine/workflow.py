@@ -26,6 +26,7 @@ from .checking.check import check_data, divide_read
 from .checking.findings import CheckReport
 from .data.reading import Reading, read_cases
 from .data.splits import Division, divide
+from .planning.plan import Plan
 from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
 from .results.batch_sheet import batch_sheet, plain_crop
@@ -61,8 +62,10 @@ class CheckedData:
     report: CheckReport
 
 
-def begin_run(run: RunFolder, data: Path, recipe: Recipe, *, allow_empty: bool = False) -> None:
-    """Make a run's folder: the recipe, to be edited, and where the data is.
+def begin_run(
+    run: RunFolder, data: Path, recipe: Recipe, *, allow_empty: bool = False, plan: Plan | None = None
+) -> None:
+    """Make a run's folder: the recipe, to be edited, where the data is, and why the recipe is as it is.
 
     Raises
     ------
@@ -74,6 +77,8 @@ def begin_run(run: RunFolder, data: Path, recipe: Recipe, *, allow_empty: bool =
             f"{run.path} holds a run already; train it with 'cnnseg-train run {run.path}', or choose another folder."
         )
     run.write_data(data, allow_empty=allow_empty)
+    if plan is not None:
+        write_json(run.plan, plan.to_json())
     write_json(run.recipe, recipe.to_json())
 
 
