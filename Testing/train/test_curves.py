@@ -160,6 +160,13 @@ def test_of_many_structures_the_lowest_have_colours():
     assert told[-1] == "3 others, with higher values"
 
 
+@pytest.mark.parametrize(("top", "limit"), [(0.999, 1.02), (12.0, 14.0)])
+def test_a_share_ends_at_one(top, limit):
+    run = a_run(structures=())
+    axes = draw_curves(replace(run, scores=run.scores / run.scores.max() * top)).axes[0]
+    assert top < axes.get_ylim()[1] < limit
+
+
 def test_one_structure_is_not_drawn_twice():
     run = a_run(structures=("Box",))
     figure = draw_curves(run)
