@@ -135,22 +135,28 @@ def test_a_hostile_archive_is_one_line(cnnseg, packed):
     cnnseg("models", "install", path, "--replace").assert_refused(1, "has control characters in its name")
 
 
-def test_the_model_zoo_is_shown_with_what_cannot_be_run_yet(cnnseg):
+def test_the_model_zoo_is_shown_with_what_runs_and_why_the_rest_does_not(cnnseg):
     outcome = cnnseg("models", "list", "--available")
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
     assert lines[0].split() == ["id", "version", "task", "modality", "structures", "status"]
     (line,) = [line for line in lines if line.startswith("wholeBody_ct_segmentation")]
     assert "104: spleen, kidney_right" in line
-    assert all(line.endswith("not yet runnable") for line in lines[1:-2])
+    assert line.endswith("  runs")
+    (line,) = [line for line in lines if line.startswith("vista3d")]
+    assert line.endswith("refused: own code: scripts.inferer, scripts.evaluator; network vista3d132")
     assert lines[-1].startswith("Project-MONAI/model-zoo, commit of 2024-10-11.")
     entries = json.loads(cnnseg("models", "list", "--available", "--json").out)
     assert len(entries) == len(lines) - 3 == 31
     assert all(len(entry["sha1"]) == 40 and entry["url"].startswith("https://") for entry in entries)
-    assert {entry["status"] for entry in entries} == {"not yet runnable"}
+    statuses = [entry["status"] for entry in entries if entry["task"] == "segmentation"]
+    assert (statuses.count("runs"), statuses.count("refused")) == (11, 8)
+    assert {entry["status"] for entry in entries if entry["task"] != "segmentation"} == {"other task"}
 
 
-def test_a_bundle_of_the_model_zoo_is_not_installed_by_its_id_yet(cnnseg):
-    cnnseg("models", "install", "spleen_ct_segmentation").assert_refused(
-        2, "The Model Zoo's spleen_ct_segmentation is not yet runnable here; give a model's zip file or folder."
+def test_a_bundle_of_the_model_zoo_that_cannot_be_run_is_not_fetched(cnnseg):
+    cnnseg("models", "install", "vista2d").assert_refused(
+        2, "vista2d cannot be run here (own code: scripts.components"
     )
+    cnnseg("models", "install", "mednist_gan").assert_refused(2, "mednist_gan is for another task")
+    cnnseg("models", "install", "spleen_ct_segmentation", "--offline").assert_refused(1, "is not fetched: the network")

@@ -19,9 +19,11 @@ INSTALL_EPILOG = """\
 examples:
   cnnseg models install my-model.zip
   cnnseg models install https://example.org/my-model.zip --checksum sha256:HEX
+  cnnseg models install spleen_ct_segmentation
 
-Every member of the archive is checked before it is unpacked; only models whose weights are safetensors are
-installed. A download that breaks off goes on where it stopped.
+The last one is a bundle of MONAI's Model Zoo ('cnnseg models list --available'). Every member of the archive is checked
+before it is unpacked; weights are safetensors, or PyTorch files that hold tensors and nothing else. A download that
+breaks off goes on where it stopped.
 
 exit status: 0 installed, 1 refused or failed, 2 wrong usage (also: it is there already, licence not accepted)
 """
@@ -41,7 +43,7 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=INSTALL_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    installing.add_argument("source", metavar="FILE.zip|FOLDER|URL")
+    installing.add_argument("source", metavar="FILE.zip|FOLDER|URL|ID")
     installing.add_argument(
         "--checksum",
         metavar="ALGORITHM:HEX",
@@ -84,15 +86,18 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def show_available(*, as_json: bool) -> int:
     """Print what the Model Zoo offers; returns the exit status."""
-    from ..engine.store.zoo import NOT_RUNNABLE, zoo_entries, zoo_source
+    from ..engine.store.zoo import zoo_entries, zoo_source
 
     entries = zoo_entries()
     if as_json:
-        print(json.dumps([{**asdict(entry), "status": NOT_RUNNABLE} for entry in entries], indent=2))
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return DONE
-    rows = [(e.id, e.version, e.task, e.modality or "any", counted(e.labels), NOT_RUNNABLE) for e in entries]
+    rows = [
+        (e.id, e.version, e.task, e.modality or "any", counted(e.labels), f"{e.status}: {e.reason}".removesuffix(": "))
+        for e in entries
+    ]
     print(table(rows, ("id", "version", "task", "modality", "structures", "status")))
-    print(f"\n{zoo_source()}. Their weights are in a form that is not read yet, and they lack the block 'cnnseg'.")
+    print(f"\n{zoo_source()}. What runs is known from the published configs; 'cnnseg models install ID' fetches one.")
     return DONE
 
 

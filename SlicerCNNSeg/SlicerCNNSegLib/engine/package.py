@@ -23,6 +23,8 @@ from .overlaps import highest_code
 
 TASKS = ("segmentation", "detection", "classification")
 WEIGHTS_PATTERN = "models/*.safetensors"
+OWN_BLOCK = "cnnseg"
+"""What tells our own metadata from those that others write."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,13 @@ class ModelPackage:
         """
         folder = Path(folder)
         metadata = _read_json(folder / "configs" / "metadata.json")
-        if "cnnseg" not in metadata:
+        if OWN_BLOCK not in metadata:
             return cls._read_bundle(folder, metadata)
         inference = _read_json(folder / "configs" / "inference.json")
         if not list(folder.glob(WEIGHTS_PATTERN)):
             raise ModelError(f"The model {folder.name} has no weights ({WEIGHTS_PATTERN}); install it again.")
         try:
-            own = metadata["cnnseg"]
+            own = metadata[OWN_BLOCK]
             package = cls(
                 folder=folder,
                 id=str(own["id"]),
@@ -191,6 +193,17 @@ class ModelPackage:
             metrics=facts.metrics,
             bundle=bundle,
         )
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder is a bundle that others made.
+
+    Raises
+    ------
+    ModelError
+        Its metadata cannot be read.
+    """
+    return OWN_BLOCK not in _read_json(folder / "configs" / "metadata.json")
 
 
 def _fault(folder: Path, error: Exception) -> ModelError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from safetensors.torch import load_file
 
 from ..errors import WeightsError
 from ..weights import fill
+from .arrays import plain_arrays
+from .names import LARGEST_OF_ARRAYS
 
 WRAPPERS = ("model", "state_dict", "network", "net", "model_state_dict")
 """Names under which training programs put a network's weights beside other things."""
@@ -22,7 +25,7 @@ PREFIXES = ("module.", "model.", "network.", "net.", "_orig_mod.")
 
 
 def read_tensors(path: Path) -> Any:
-    """What a ``.pt`` file holds, read with ``weights_only=True``.
+    """What a ``.pt`` file holds, read with ``weights_only=True``; a small one may also hold arrays of numpy.
 
     Raises
     ------
@@ -30,7 +33,9 @@ def read_tensors(path: Path) -> Any:
         It cannot be read, or holds more than tensors and plain containers.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        small = path.stat().st_size <= LARGEST_OF_ARRAYS
+        with plain_arrays() if small else nullcontext():
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(

@@ -21,3 +21,5 @@ DISCRETE = frozenset({"AsDiscrete", "AsDiscreted"})
 SLICE_INFERER = "SliceInferer"
 PREPROCESSING, NETWORK, INFERER, POSTPROCESSING = "preprocessing", "network_def", "inferer", "postprocessing"
 """Ids of what is taken from a config."""
+LARGEST_OF_ARRAYS = 4 * 2**20
+"""Bytes of a ``.pt`` file that may hold arrays of numpy besides tensors."""

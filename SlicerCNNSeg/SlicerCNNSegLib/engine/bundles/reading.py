@@ -93,7 +93,7 @@ def look_through(folder: Path, *, flat: bool) -> Bundle:
     reader = ConfigReader.read(
         config,
         folder.name,
-        names=LightNames(idle=IDLE, unread=UNREAD),
+        names=LightNames({"torch.load": Outline}, IDLE, UNREAD),
         given={"device": Outline("torch.device"), "bundle_root": str(folder)},
         make=outlined,
     )

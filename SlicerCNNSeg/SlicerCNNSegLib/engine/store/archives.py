@@ -171,7 +171,7 @@ def _write(
     total = sum(member.size for member in members)
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise OutputError(f"The model needs {total / 1e6:.0f} MB in {folder.parent}, {free / 1e6:.0f} MB are free.")
+        raise OutputError(f"The model needs {total / 1e6:.0f} MB in the models' folder, {free / 1e6:.0f} MB are free.")
     done = 0
     for index, (member, path) in enumerate(zip(members, paths, strict=True)):
         advance(progress, done / max(total, 1), "Unpacking")

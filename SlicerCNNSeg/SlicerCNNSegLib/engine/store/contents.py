@@ -11,8 +11,12 @@ from typing import Any
 
 from ..errors import WeightsError
 from ..files.paths import safe_name
-from ..package import ModelPackage
+from ..package import ModelPackage, is_foreign
 from .members import MIB, refusal, shown
+from .torch_files import check_torch_file
+
+TORCH_SUFFIXES = (".pt", ".pth")
+"""Weights of bundles that others made; ``torch_files`` looks into them."""
 
 RUNNABLE_SUFFIXES = (".pt", ".pth", ".ckpt", ".ts", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz")
 """Forms of weights and arrays that can carry code (pickles, TorchScript)."""
@@ -45,6 +49,14 @@ def bundle_root(folder: Path, source: str) -> Path:
     return roots[0]
 
 
+def leave_out_unread(root: Path) -> None:
+    """Remove from a bundle that others made what is never read and could run code: TorchScript beside the weights."""
+    if is_foreign(root):
+        for path in _runnable(root):
+            if path.is_file() and not _holds_tensors(path, root):
+                path.unlink()
+
+
 def check_contents(root: Path, source: str) -> ModelPackage:
     """Read an unpacked model and see that nothing in it can do harm.
 
@@ -58,10 +70,16 @@ def check_contents(root: Path, source: str) -> ModelPackage:
     ModelError
         The bundle cannot be read.
     """
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in RUNNABLE_SUFFIXES:
+    foreign = is_foreign(root)
+    for path in _runnable(root):
+        if foreign and _holds_tensors(path, root):
+            check_torch_file(path)
+        else:
             name = shown(path.relative_to(root).as_posix())
-            raise refusal(source, f"{name} is a form of weights that can run code; only safetensors are read")
+            raise refusal(
+                source,
+                f"{name} is a form of weights that can run code; only safetensors are read, and models/*.pt of bundles",
+            )
     for path in sorted((root / "models").glob("*.safetensors")):
         tensor_shapes(path)
     package = ModelPackage.read(root)
@@ -97,6 +115,15 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path.name} cannot be read ({error}); get the model anew.") from error
+
+
+def _runnable(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.suffix.lower() in RUNNABLE_SUFFIXES)
+
+
+def _holds_tensors(path: Path, root: Path) -> bool:
+    """Whether a file is one of those that are read as weights, if it is what it says."""
+    return path.suffix.lower() in TORCH_SUFFIXES and path.parent == root / "models"
 
 
 def _texts(package: ModelPackage) -> Iterator[tuple[str, str]]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..errors import DownloadError, LicenceError, ModelError, OutputError, SettingsError, UnknownModelError
+from ..files.paths import safe_name
 from ..package import ModelPackage
 from ..progress import NoProgress, Progress, SubProgress
 from .archives import pack, unpack
-from .contents import bundle_root, check_contents
+from .contents import bundle_root, check_contents, leave_out_unread
 from .downloads import OFFLINE, Checksum, download, is_offline
 from .licences import is_permissive
-from .zoo import NOT_RUNNABLE, zoo_entries
+from .zoo import OTHER_TASK, RUNS, zoo_entries
 
 Acknowledge = Callable[[ModelPackage, str], bool]
 """Shows a model's licence (its text, or "" when the model has none) and says whether the user accepts it."""
@@ -43,7 +45,7 @@ def install(
     Parameters
     ----------
     source:
-        A zip or tar file, a folder, or an http(s) address.
+        A zip or tar file, a folder, an http(s) address, or the id of a bundle of MONAI's Model Zoo.
     checksum:
         What the file must have; an address needs one.
     replace:
@@ -56,8 +58,8 @@ def install(
     Raises
     ------
     SettingsError
-        A bundle of the Model Zoo, by its id; the address has no checksum; a folder cannot have one; the model is
-        there already; LicenceError when the licence was not accepted.
+        A bundle of the Model Zoo that cannot be run; the address has no checksum; a folder cannot have one; the
+        model is there already; LicenceError when the licence was not accepted.
     ArchiveError, ModelError, WeightsError
         The model is not safe to install, or broken.
     DownloadError, FileReadError, OutputError, Cancelled
@@ -65,11 +67,15 @@ def install(
     """
     progress = progress or NoProgress()
     store = user_models_folder()
-    fetched = _verified(str(source), store, checksum, offline, SubProgress(progress, 0.0, 0.7))
+    source, checksum = _published(str(source), checksum)
+    fetched = _verified(source, store, checksum, offline, SubProgress(progress, 0.0, 0.7))
     with _staging(store) as staging:
         try:
-            unpack(fetched or Path(source), staging, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
-            root = bundle_root(staging, str(source))
+            unpacked = staging / _name_of(str(source))
+            unpacked.mkdir()
+            unpack(fetched or Path(source), unpacked, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
+            root = bundle_root(unpacked, str(source))
+            leave_out_unread(root)
             package = check_contents(root, str(source))
         except ModelError:
             if fetched:  # another try would be refused as well
@@ -88,6 +94,18 @@ def install(
     return ModelPackage.read(target)
 
 
+def _published(source: str, checksum: Checksum | None) -> tuple[str, Checksum | None]:
+    """Address and checksum of the Model Zoo's bundle of that id, or what was given."""
+    entry = next((entry for entry in zoo_entries() if entry.id == source), None)
+    if entry is None or Path(source).exists():
+        return source, checksum
+    if entry.status == OTHER_TASK:
+        raise SettingsError(f"The Model Zoo's {entry.id} is for another task; only segmentation bundles are run.")
+    if entry.status != RUNS:
+        raise SettingsError(f"The Model Zoo's {entry.id} cannot be run here ({entry.reason}); choose another model.")
+    return entry.url, checksum or Checksum("sha1", entry.sha1)
+
+
 def _verified(source: str, store: Path, checksum: Checksum | None, offline: bool, progress: Progress) -> Path | None:
     """See that the source is what its checksum says; the file that an address was fetched into."""
     if source.lower().startswith(("http://", "https://")):
@@ -102,9 +120,15 @@ def _verified(source: str, store: Path, checksum: Checksum | None, offline: bool
         if not Path(source).is_file():
             raise SettingsError(f"Expected a file to verify the checksum of, got {source}.")
         checksum.verify(Path(source))
-    elif not Path(source).exists() and any(entry.id == source for entry in zoo_entries()):
-        raise SettingsError(f"The Model Zoo's {source} is {NOT_RUNNABLE} here; give a model's zip file or folder.")
     return None
+
+
+def _name_of(source: str) -> str:
+    """The name of a source, as published: without version and suffix. A bundle that others made has no other id."""
+    name = re.sub(
+        r"(\.zip|\.tar|\.tar\.gz|\.tgz)$", "", PurePosixPath(source.replace("\\", "/")).name.partition("?")[0]
+    )
+    return safe_name(re.sub(r"_v\d+(\.\d+)*$", "", name))
 
 
 def remove(model: str) -> Path:

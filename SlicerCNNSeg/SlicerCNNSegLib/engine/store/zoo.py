@@ -9,8 +9,8 @@ from pathlib import Path
 
 ZOO = Path(__file__).with_name("zoo.json")
 
-NOT_RUNNABLE = "not yet runnable"
-"""What is said of every bundle without a ``cnnseg`` block and with other weights than safetensors."""
+RUNS, REFUSED, OTHER_TASK = "runs", "refused", "other task"
+"""What becomes of a bundle here, by its published config: its weights were not tried where this was written."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class ZooEntry:
         Names of structures or classes, as published, without background.
     url, sha1:
         Of the archive of that version.
+    status, reason:
+        ``RUNS``, ``REFUSED`` (with what it asks for) or ``OTHER_TASK`` (no segmentation).
     """
 
     id: str
@@ -39,6 +41,8 @@ class ZooEntry:
     labels: tuple[str, ...]
     url: str
     sha1: str
+    status: str
+    reason: str
 
 
 @cache

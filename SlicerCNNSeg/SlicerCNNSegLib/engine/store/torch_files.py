@@ -1,0 +1,80 @@
+"""PyTorch's weights files (``.pt``), looked into without torch: whether they hold tensors and nothing else.
+
+They are zip files with a pickle. A pickle is a program for a small machine, of which only what builds plain containers
+and calls named functions is let through here, and only names that rebuild tensors. Loading is done with
+``weights_only=True`` all the same (``bundles/checkpoints.py``); this says it before a model takes its place.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from ..bundles.names import LARGEST_OF_ARRAYS
+from ..errors import WeightsError
+from .members import MIB, shown
+
+LARGEST_PICKLE = 64 * MIB
+"""Bytes of names, shapes and places of tensors: 100 000 tensors take 20 MB."""
+
+NAMES = re.compile(
+    r"collections OrderedDict"
+    r"|torch (Size|device|(Float|Double|Half|BFloat16|Byte|Char|Short|Int|Long|Bool)Storage)"
+    r"|torch\.storage UntypedStorage"
+    r"|torch\._utils (_rebuild_tensor|_rebuild_tensor_v2|_rebuild_parameter)"
+)
+"""What the pickle may name."""
+
+ARRAY_NAMES = re.compile(
+    r"numpy(\._core|\.core)\.multiarray (_reconstruct|scalar)|numpy (ndarray|dtype)|_codecs encode"
+)
+"""What that of a small file may name besides; ``bundles/arrays.py`` says in which form."""
+
+OTHER_NAMES = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
+"""Operations that name or make objects in other ways than PyTorch's files do."""
+
+
+def check_torch_file(path: Path) -> None:
+    """See that a ``.pt`` file holds tensors in plain containers.
+
+    Raises
+    ------
+    WeightsError
+        It is damaged, of a form that is not read (TorchScript, PyTorch before 1.6), or names what could run code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
+            if any(info.filename.endswith(("/constants.pkl", ".py")) for info in archive.infolist()):
+                raise _refusal(path, "it is TorchScript, which is code")
+            if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
+                raise _refusal(path, "it is no weights file of PyTorch")
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise _refusal(path, "it is compressed, which PyTorch's files are not")
+            with archive.open(pickles[0]) as stream:
+                _check_pickle(stream, path, with_arrays=path.stat().st_size <= LARGEST_OF_ARRAYS)
+    except zipfile.BadZipFile as error:
+        raise _refusal(path, f"it is damaged, or older than PyTorch 1.6 ({error})") from error
+    except OSError as error:
+        raise WeightsError(f"The weights {path.name} cannot be read ({error}); get the model anew.") from error
+
+
+def _check_pickle(stream: IO[bytes], path: Path, *, with_arrays: bool) -> None:
+    def is_known(name: str) -> bool:
+        return bool(NAMES.fullmatch(name) or (with_arrays and ARRAY_NAMES.fullmatch(name)))
+
+    try:
+        for operation, argument, _ in pickletools.genops(stream.read()):
+            if operation.name in OTHER_NAMES:
+                raise _refusal(path, f"its pickle does {operation.name}, which PyTorch's do not")
+            if operation.name == "GLOBAL" and not is_known(str(argument)):
+                raise _refusal(path, f"it names {shown(str(argument).replace(' ', '.'))}, which could run code")
+    except (ValueError, IndexError, OverflowError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _refusal(path, f"its pickle is damaged ({error})") from error
+
+
+def _refusal(path: Path, reason: str) -> WeightsError:
+    return WeightsError(f"The weights {path.name} are refused: {reason}; only tensors are read.")
