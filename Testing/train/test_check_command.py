@@ -113,7 +113,9 @@ def test_a_table_is_trained_and_evaluated_as_it_divides(boxes, recipe_file, tmp_
         line for line in card.splitlines() if line.startswith("| Box | off")
     )  # of one case: no interval
     assert run("evaluate", folder, "--test") == 0
-    assert "Test cases, Box: Dice 0.9" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Test cases, Box: Dice 0.9" in out
+    assert "Worst: b9 0.9" in out
     report = json.loads((folder / "test" / "plain" / "evaluation.json").read_text(encoding="utf-8"))
     assert [case["case"] for case in report["cases"]] == ["b9"]
     assert run("evaluate", folder, "--test") == 2

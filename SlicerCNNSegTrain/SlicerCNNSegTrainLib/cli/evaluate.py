@@ -35,16 +35,16 @@ def execute(options: argparse.Namespace) -> int:
         Nothing has been trained, the data has gone, or the test cases were looked at before.
     """
     from ..engine.run_folder import RunFolder
-    from ..engine.workflow import evaluate_fold, evaluate_test, summarise_folds
+    from ..engine.workflow import PLAIN, evaluate_fold, evaluate_test, summarise_folds
 
     run = RunFolder(options.run)
     if options.test:
         print_numbers("Test cases", evaluate_test(run, BarProgress))
-        print(run.test)
+        print_worst(run.test / PLAIN)
         return DONE
     for fold in run.folds:
         print_numbers(f"Fold {fold.number}", evaluate_fold(fold, BarProgress))
-        print(fold.validation)
+        print_worst(fold.validation / PLAIN)
     numbers = summarise_folds(run)
     if len(run.folds) > 1:
         print_numbers("All held-out cases", numbers)
@@ -58,3 +58,12 @@ def print_numbers(title: str, numbers: dict[str, Any]) -> None:
 
     for name, metrics in numbers.items():
         print(f"{title}, {name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")
+
+
+def print_worst(folder: Path) -> None:
+    """Print the cases with the lowest Dice, and where their predictions lie."""
+    from ..engine.results.evaluate import read_report
+
+    worst = read_report(folder)["summary"]["all_labels"]["metrics"]["dice"]["worst"]
+    print("Worst: " + ", ".join(f"{one['case']} {one['value']:.3f}" for one in worst))
+    print(f"Predictions and truth: {folder}")
