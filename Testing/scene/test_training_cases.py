@@ -175,6 +175,14 @@ class TestLeftOut:
         (note,) = find_cases(a_scene).notes
         assert note.startswith("'Stray' was left out: expected one volume, none was found; choose its source volume")
 
+    def test_nodes_at_the_top_of_the_hierarchy_are_in_no_folder_together(
+        self, a_scene, a_volume_node, detached, hierarchy
+    ):
+        for node in (a_volume_node(IMAGE, name="Head"), detached("Stray")):
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+        with pytest.raises(InputError, match="'Stray' was left out: expected one volume, none was found"):
+            find_cases(a_scene)
+
     def test_a_segmentation_without_segments(self, a_scene, a_volume_node, a_segmentation):
         a_segmentation(a_volume_node(IMAGE), {})
         with pytest.raises(InputError, match="found no pair: 'Drawn' was left out: it has no segments; draw or import"):

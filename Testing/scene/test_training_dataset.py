@@ -149,6 +149,15 @@ def test_a_truth_on_another_grid_is_sampled_on_the_images(
     assert list(done.voxels["Head"].values()) == [LIVER.sum()]
 
 
+def test_a_labelmap_of_the_same_size_in_another_place(a_volume_node):
+    beside = np.eye(4)
+    beside[0, 3] = 2.0  # two voxels along i
+    truth = a_volume_node(LIVER.astype(np.uint8), beside, kind="LabelMap")
+    expected = np.zeros_like(LIVER)
+    expected[:, :, 2:] = LIVER[:, :, :-2]
+    np.testing.assert_array_equal(labelmap_on(truth, Geometry(LIVER.shape, np.eye(4)), {"1": 1}), expected)
+
+
 def test_a_labelmaps_names_colours_and_codes_are_its_colour_tables(slicer, tmp_path, a_scene, a_volume_node):
     image = a_volume_node(an_image())
     truth = a_volume_node((3 * LIVER + 5 * TUMOR).astype(np.int32), kind="LabelMap", name="Head labels")

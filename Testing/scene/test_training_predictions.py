@@ -167,7 +167,7 @@ def test_nothing_of_a_removed_case_stays(slicer, a_scene, a_finished_fold, a_vol
 
 def test_what_is_shown_is_no_new_case_to_train_on(a_scene, a_finished_fold):
     show_case(a_scene, a_finished_fold, "bad")
-    with pytest.raises(InputError, match="found no pair"):
+    with pytest.raises(InputError, match=r"found no pair \(0 volumes, 0 segmentations\)"):
         find_cases(a_scene)
 
 
