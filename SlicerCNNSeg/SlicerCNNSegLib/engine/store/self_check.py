@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..bundles.workflow import load_network
 from ..catalogue import CatalogueEntry
 from ..errors import ModelError, WeightsError
 from ..files.atomic import replacing
 from ..networks import build_network
-from ..package import ModelPackage
+from ..package import OWN_BLOCK, ModelPackage
 from ..progress import NoProgress, Progress, SubProgress, advance
 from ..run import run
 from ..settings import SegmentationSettings
@@ -171,7 +172,13 @@ def _asked(question: str, ask: Callable[[], Finding]) -> Finding:
 
 
 def _weights_fit(package: ModelPackage) -> Finding:
-    """Compare the names and shapes in the weights' headers with those of the network, which takes no memory."""
+    """Compare the names and shapes in the weights' headers with those of the network, which takes no memory.
+
+    The weights of a bundle that others made are loaded, into the network that its config makes.
+    """
+    if package.bundle is not None:
+        loaded, notes = load_network(package, torch.device("cpu"))
+        return Finding(WEIGHTS, True, " ".join([f"1 file(s), {len(loaded.state_dict())} tensors each", *notes]))
     with _WithoutMemory():
         try:
             network = build_network(package.inference["network_def"])
@@ -218,7 +225,7 @@ class _WithoutMemory(TorchFunctionMode):
 
 def _checksum(package: ModelPackage) -> Finding:
     metadata = json.loads((package.folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    given = metadata["cnnseg"].get("sha256")
+    given = metadata.get(OWN_BLOCK, {}).get("sha256")
     if given is None:
         return Finding(CHECKSUM, None, "configs/metadata.json gives none")
     if given != package.sha256:
@@ -258,7 +265,7 @@ def _read_self_check(path: Path) -> tuple[Pattern, np.ndarray]:
 
 def _pattern_for(package: ModelPackage, seed: int) -> Pattern:
     """An image of about the extent and intensities that the model was trained on."""
-    transforms = package.inference["preprocessing"]["transforms"]
+    transforms = package.inference.get("preprocessing", {}).get("transforms", ())
     spacing, (low, high) = np.ones(3), DEFAULT_RANGE
     for transform in transforms:
         if str(transform.get("_target_", "")).endswith("Spacingd"):
