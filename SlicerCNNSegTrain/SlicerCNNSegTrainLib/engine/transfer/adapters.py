@@ -84,7 +84,7 @@ def add_adapters(
     if rank < 1:
         raise SettingsError(f"Expected an adapter_rank of 1 or more to add adapters, got {rank}.")
     network.requires_grad_(False)
-    for name, parameter in network.named_parameters(remove_duplicate=False):
+    for name, parameter in network.named_parameters():
         if name in fresh:
             parameter.requires_grad_(True)
     for part in list(network.modules()):

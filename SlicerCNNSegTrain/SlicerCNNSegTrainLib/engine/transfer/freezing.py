@@ -79,7 +79,7 @@ def _encoder_parameters(
 
 
 def _parameters(network: torch.nn.Module, names: Collection[str]) -> set[torch.nn.Parameter]:
-    return {parameter for name, parameter in network.named_parameters(remove_duplicate=False) if name in names}
+    return {parameter for name, parameter in network.named_parameters() if name in names}
 
 
 def _is_within(name: str, prefixes: Sequence[str]) -> bool:
