@@ -4,11 +4,13 @@ They want to run code, to read or write files, to reach the network, or to take 
 that is asked for and a pattern of the reason that the refusal must give.
 
 As a program (``python configs.py FOLDER``) it writes them into a folder, reads each with CNNSeg in this one process
-under an audit hook, and prints what happened as one JSON object per line.
+under an audit hook, and prints what happened as one JSON object per line. Each is read in three ways: with what the
+tables allow, as the list of models looks a bundle through (nothing is made), and as the run of a bundle reads it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -22,6 +24,7 @@ MARK = "MARK"
 """In a config: the path of a file that must not come to be."""
 
 ASKED = "asked"
+STRICT, LIGHT, BUNDLE = "strict", "light", "bundle"
 QUIET = ("compile", "builtins.id", "object.__getattr__", "gc.", "sys._getframe", "time.", "cpython.PyConfig")
 """Audit events that mean nothing here: ``compile`` is the parsing of an expression, which is never executed."""
 
@@ -294,8 +297,16 @@ def main(folder: Path) -> None:
 
     import yaml  # noqa: F401 - imported by the reader when it is used
 
+    from SlicerCNNSegLib.engine.bundles.names import IDLE, UNREAD
+    from SlicerCNNSegLib.engine.bundles.workflow import allowed_names
+    from SlicerCNNSegLib.engine.configs.outline import LightNames, Outline, outlined
     from SlicerCNNSegLib.engine.configs.resolving import ConfigReader
     from SlicerCNNSegLib.engine.errors import CNNSegError
+
+    def options(way: str, path: Path) -> dict[str, Any]:
+        if way == LIGHT:
+            return {"names": LightNames({"torch.load": Outline}, IDLE, UNREAD), "make": outlined}
+        return {"names": allowed_names(path.parent.parent)} if way == BUNDLE else {}
 
     artefacts = list(write_all(folder))
     # What the reader imports when it is used is imported before the watch begins.
@@ -308,12 +319,13 @@ def main(folder: Path) -> None:
             events.append(f"{event} {arguments[:2]!r}"[:200])
 
     sys.addaudithook(watch)
-    for name, path in artefacts:
+    for way, (name, path) in itertools.product((STRICT, LIGHT, BUNDLE), artefacts):
+        chosen = options(way, path)
         events.clear()
         before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
         watching, error, message = True, "none", ""
         try:
-            ConfigReader.read(path).get(ASKED)
+            ConfigReader.read(path, **chosen).get(ASKED)
         except CNNSegError as caught:
             error, message = type(caught).__name__, str(caught)
         except BaseException as caught:
@@ -323,7 +335,7 @@ def main(folder: Path) -> None:
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         grown //= 1024 if sys.platform == "darwin" else 1  # bytes there, KiB elsewhere
         found = [event for event in events if str(path) not in event]
-        print(json.dumps({"name": name, "error": error, "message": message, "seconds": seconds,
+        print(json.dumps({"way": way, "name": name, "error": error, "message": message, "seconds": seconds,
                           "grown_kib": grown, "events": found}), flush=True)  # fmt: skip
 
 

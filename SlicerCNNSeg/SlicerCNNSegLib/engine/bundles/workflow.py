@@ -99,22 +99,26 @@ def _reader(package: ModelPackage) -> ConfigReader:
     return ConfigReader.read(
         package.bundle.config,
         package.id,
-        names=Names(
-            {"torch.load": lambda path, **_: _loaded(package, path), "torch.device": lambda *_, **__: CPU},
-            IDLE,
-            UNREAD,
-        ),
+        names=allowed_names(package.folder),
         given={"device": CPU, "bundle_root": str(package.folder)},
     )
 
 
-def _loaded(package: ModelPackage, path: Any) -> Any:
-    """What ``torch.load`` gives a config: tensors from a file of the bundle's own, however it was asked for."""
-    file = Path(str(path))
-    inside = file.resolve().is_relative_to(package.folder.resolve())
-    if not isinstance(path, str) or not inside or file.suffix not in WEIGHTS_SUFFIXES:
-        raise ValueError(f"expected a .pt file of the bundle, got {str(path)[:200]!r}")
-    return read_tensors(file)
+def allowed_names(folder: Path) -> Names:
+    """What the config of the bundle in a folder may name.
+
+    ``torch.load`` gives tensors from files of the bundle's own, however it is asked for; every device is the CPU, and
+    the run brings network and image to where it computes.
+    """
+
+    def load(path: Any, **_: Any) -> Any:
+        file = Path(str(path))
+        inside = file.resolve().is_relative_to(folder.resolve())
+        if not isinstance(path, str) or not inside or file.suffix not in WEIGHTS_SUFFIXES:
+            raise ValueError(f"expected a .pt file of the bundle, got {str(path)[:200]!r}")
+        return read_tensors(file)
+
+    return Names({"torch.load": load, "torch.device": lambda *_, **__: CPU}, IDLE, UNREAD)
 
 
 def _composed(made: Any, package: ModelPackage, at: str) -> Compose:
