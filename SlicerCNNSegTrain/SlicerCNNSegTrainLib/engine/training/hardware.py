@@ -78,11 +78,16 @@ class Hardware:
             _Steps(task),
             batch_size=None,
             sampler=itertools.count(first_step),
-            num_workers=min(MOST_WORKERS, (os.cpu_count() or 2) - 1) if gpu else 0,
+            num_workers=self.workers,
             pin_memory=gpu,
         )
         for batch in loader:
             yield {key: value.to(self.device, non_blocking=gpu) for key, value in batch.items()}
+
+    @property
+    def workers(self) -> int:
+        """Processes that make batches; 0 makes them in the training's own."""
+        return min(MOST_WORKERS, (os.cpu_count() or 2) - 1) if self.device.type == "cuda" else 0
 
 
 class _Steps(Dataset[Batch]):
