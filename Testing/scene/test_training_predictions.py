@@ -18,8 +18,10 @@ from SlicerCNNSegLib.engine.volume import Geometry
 from SlicerCNNSegLib.scene.labelmaps import labelmap_from_segmentation
 from SlicerCNNSegLib.scene.records import record_of
 from SlicerCNNSegLib.scene.volumes import volume_from_node
+from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder
+from SlicerCNNSegTrainLib.engine.workflow import PLAIN
 from SlicerCNNSegTrainLib.scene.cases import find_cases
-from SlicerCNNSegTrainLib.scene.predictions import read_evaluation, remove_case, show_case, worst_cases
+from SlicerCNNSegTrainLib.scene.predictions import VALIDATION, read_evaluation, remove_case, show_case, worst_cases
 
 pytestmark = pytest.mark.slicer
 
@@ -48,7 +50,7 @@ def a_finished_fold(tmp_path_factory):
     """A fold of two-channel images as training leaves it."""
     folder = tmp_path_factory.mktemp("run")
     data, fold = folder / "data", folder / "fold_0"
-    validation = fold / "validation"
+    validation = FoldFolder(fold).validation / PLAIN
     for name, truth in TRUTHS.items():
         label = data / "labelsTr" / f"{name}.nii.gz"
         for channel in (0, 1):
@@ -172,7 +174,7 @@ def test_what_is_shown_is_no_new_case_to_train_on(a_scene, a_finished_fold):
 
 
 def test_a_case_without_dice_is_shown_all_the_same(a_scene, fold):
-    (fold / "validation" / "evaluation.json").write_text('{"cases": []}')
+    (fold / VALIDATION / "evaluation.json").write_text('{"cases": []}')
     show_case(a_scene, fold, "bad")
     assert list(items(a_scene)) == ["bad (no Dice)"]
 
@@ -180,7 +182,7 @@ def test_a_case_without_dice_is_shown_all_the_same(a_scene, fold):
 def test_a_case_that_is_not_there_is_refused(a_scene, fold):
     with pytest.raises(InputError, match="Expected a case with truth and prediction out of bad, fair, good, got 'odd'"):
         show_case(a_scene, fold, "odd")
-    (fold / "validation" / "prediction" / "bad.seg.nrrd").unlink()
+    (fold / VALIDATION / "prediction" / "bad.seg.nrrd").unlink()
     with pytest.raises(InputError, match="out of fair, good, got 'bad'"):
         show_case(a_scene, fold, "bad")
     assert a_scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
@@ -196,7 +198,7 @@ def test_an_image_that_is_gone_is_told(a_scene, fold, tmp_path):
 
 
 def test_a_folder_that_is_no_finished_training_is_told(a_scene, fold):
-    (fold / "validation" / "evaluation.json").unlink()
+    (fold / VALIDATION / "evaluation.json").unlink()
     with pytest.raises(FileReadError, match=r"Expected a readable .*evaluation.json \(.*\); finish the training, or"):
         read_evaluation(fold)
     (fold / "recipe.json").write_text("{")

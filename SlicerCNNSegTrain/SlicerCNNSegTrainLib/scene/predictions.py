@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from ..engine.data.cases import TrainingCase
 
-VALIDATION, REPORT = "validation", "evaluation.json"
-"""Where ``results/evaluate.py`` writes, in a fold's folder."""
+VALIDATION, REPORT = Path("validation") / "plain", "evaluation.json"
+"""Where ``workflow.py`` evaluates a fold without mirroring, in its folder; asked there, it would load torch."""
 
 FADED = 0.5
 """How far a truth's colour goes to white: it is the prediction's structure, and told apart from it."""
