@@ -146,7 +146,7 @@ def train_fold(
         fold.write_split(data.path, data.division, fold.number)
         if learner.report:
             write_json(fold.start, learner.report.to_json())
-        if not fold.contact_sheet.exists():
+        if not fold.last.exists():
             batches = [task.batch(step) for step in range(SHEET_BATCHES)]
             write_contact_sheet(fold.contact_sheet, batch_sheet(recipe, batches, plain_crop(training, recipe)))
     return trainer.run(progress)
