@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
+from .classification.result import ClassificationResult
 from .errors import SettingsError
 from .progress import NoProgress, Progress
 from .result import SegmentationResult
-from .settings import SegmentationSettings
+from .settings import ClassificationSettings, SegmentationSettings
 from .volume import Volume
 
 
+@overload
 def run(
     settings: SegmentationSettings, volumes: Sequence[Volume], progress: Progress | None = None
-) -> SegmentationResult:
+) -> SegmentationResult: ...
+
+
+@overload
+def run(
+    settings: ClassificationSettings, volumes: Sequence[Volume], progress: Progress | None = None
+) -> ClassificationResult: ...
+
+
+def run(
+    settings: SegmentationSettings | ClassificationSettings,
+    volumes: Sequence[Volume],
+    progress: Progress | None = None,
+) -> SegmentationResult | ClassificationResult:
     """Run a model on one case.
 
     Parameters
@@ -27,7 +43,7 @@ def run(
 
     Returns
     -------
-    SegmentationResult
+    SegmentationResult or ClassificationResult
         On the grid of the first volume.
 
     Raises
@@ -40,4 +56,8 @@ def run(
         from .segment import segment
 
         return segment(settings, volumes, progress)
-    raise SettingsError(f"Expected SegmentationSettings, got {type(settings).__name__}.")
+    if isinstance(settings, ClassificationSettings):
+        from .classification.classify import classify
+
+        return classify(settings, volumes, progress)
+    raise SettingsError(f"Expected SegmentationSettings or ClassificationSettings, got {type(settings).__name__}.")

@@ -10,6 +10,7 @@ from .region import Region
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_MODEL = "hippocampus-mr"
+EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,84 @@ class SegmentationSettings:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.device.partition(":")[0] not in DEVICES:
-            raise SettingsError(f"Expected a device out of {', '.join(DEVICES)} or cuda:N, got {self.device!r}.")
-        if self.precision not in PRECISIONS:
-            raise SettingsError(f"Expected a precision out of {', '.join(PRECISIONS)}, got {self.precision!r}.")
+        _check_hardware(self.device, self.precision)
         if self.overlap is not None and not 0 <= self.overlap < 1:
             raise SettingsError(f"Expected an overlap from 0 to below 1, got {self.overlap}.")
-        names = [region.name for region in self.regions]
-        if any(names) and len(set(names)) < len(names):
-            raise SettingsError(f"Expected each region to have a name of its own, or none to have one; got {names}.")
+        _check_names(self.regions)
         object.__setattr__(self, "regions", tuple(self.regions))
 
     def to_json(self) -> dict[str, object]:
         """The plain form, for the run record."""
         return {**asdict(self), "regions": [str(region) for region in self.regions]}
+
+
+@dataclass(frozen=True)
+class ClassificationSettings:
+    """How to classify.
+
+    Parameters
+    ----------
+    model:
+        Id from the catalogue, or the path of a model folder.
+    regions:
+        Boxes that are classified, each by itself; none means the whole image.
+    device, precision:
+        As in ``SegmentationSettings``.
+    mirror:
+        Test-time augmentation: average over the mirrorings that the model was trained with.
+    explain:
+        ``gradcam``, ``gradcam++`` or ``occlusion`` gives a heat map; "" gives none.
+    explain_class:
+        Name of the class to explain; "" is the most probable one of each region.
+    layer:
+        Layer of the network whose features Grad-CAM takes; "" is the network's last.
+    sanity:
+        Also make the heat maps of networks with random weights, and say whether these are much the same.
+    force:
+        Go on although the image's modality is not the model's.
+
+    Raises
+    ------
+    SettingsError
+        A value is not one of those listed.
+    """
+
+    model: str
+    regions: tuple[Region, ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
+    mirror: bool = False
+    explain: str = ""
+    explain_class: str = ""
+    layer: str = ""
+    sanity: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        _check_hardware(self.device, self.precision)
+        _check_names(self.regions)
+        if self.explain not in EXPLANATIONS:
+            known = ", ".join(EXPLANATIONS[1:])
+            raise SettingsError(f"Expected an explanation out of {known}, or none, got {self.explain!r}.")
+        if not self.explain and (self.explain_class or self.layer or self.sanity):
+            raise SettingsError("Expected a kind of explanation with its class, layer or sanity check, got none.")
+        if self.layer and self.explain == EXPLANATIONS[-1]:
+            raise SettingsError(f"Occlusion looks at no layer, got {self.layer!r}; choose gradcam, or leave it out.")
+        object.__setattr__(self, "regions", tuple(self.regions))
+
+    def to_json(self) -> dict[str, object]:
+        """The plain form, for the run record."""
+        return {**asdict(self), "regions": [str(region) for region in self.regions]}
+
+
+def _check_hardware(device: str, precision: str) -> None:
+    if device.partition(":")[0] not in DEVICES:
+        raise SettingsError(f"Expected a device out of {', '.join(DEVICES)} or cuda:N, got {device!r}.")
+    if precision not in PRECISIONS:
+        raise SettingsError(f"Expected a precision out of {', '.join(PRECISIONS)}, got {precision!r}.")
+
+
+def _check_names(regions: tuple[Region, ...]) -> None:
+    names = [region.name for region in regions]
+    if any(names) and len(set(names)) < len(names):
+        raise SettingsError(f"Expected each region to have a name of its own, or none to have one; got {names}.")

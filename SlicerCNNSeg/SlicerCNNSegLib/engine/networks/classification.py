@@ -17,25 +17,41 @@ _CLASSIFIER = NetworkFacts(classes={CLASSIFICATION: "out_channels"}, stride=(32,
 """Any window from the total stride on: smaller ones fail, or their deepest level sees little but padding."""
 
 _NUMBERED = replace(_CLASSIFIER, classes={CLASSIFICATION: "num_classes"})
-_BASELINE = replace(_CLASSIFIER, encoder=("features",), heads=("head",))
+_BASELINE = replace(_CLASSIFIER, encoder=("features",), heads=("head",), last_features="features")
 _LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 def register() -> None:
     """Register them."""
-    resnet = replace(_NUMBERED, channels="n_input_channels", encoder=("conv1", "bn1", *_LAYERS), heads=("fc",))
+    resnet = replace(
+        _NUMBERED,
+        channels="n_input_channels",
+        encoder=("conv1", "bn1", *_LAYERS),
+        heads=("fc",),
+        last_features=_LAYERS[-1],
+    )
     for builder in (nets.resnet10, nets.resnet18, nets.resnet34, nets.resnet50):
         register_network(builder.__name__, builder, resnet, _resnet)
     register_network(
-        "DenseNet121", nets.DenseNet121, replace(_CLASSIFIER, encoder=("features",), heads=("class_layers",)), _densenet
+        "DenseNet121",
+        nets.DenseNet121,
+        replace(_CLASSIFIER, encoder=("features",), heads=("class_layers",), last_features="class_layers.relu"),
+        _densenet,
     )
     register_network(
-        "SEResNet50", nets.SEResNet50, replace(_NUMBERED, encoder=("layer0", *_LAYERS), heads=("last_linear",))
+        "SEResNet50",
+        nets.SEResNet50,
+        replace(_NUMBERED, encoder=("layer0", *_LAYERS), heads=("last_linear",), last_features=_LAYERS[-1]),
     )
     register_network(
         "EfficientNetBN",
         nets.EfficientNetBN,
-        replace(_NUMBERED, encoder=("_conv_stem", "_bn0", "_blocks", "_conv_head", "_bn1"), heads=("_fc",)),
+        replace(
+            _NUMBERED,
+            encoder=("_conv_stem", "_bn0", "_blocks", "_conv_head", "_bn1"),
+            heads=("_fc",),
+            last_features="_bn1",
+        ),
     )
     register_network("AlexNet", AlexNet, _BASELINE)
     register_network("VGG", VGG, _BASELINE, _vgg)

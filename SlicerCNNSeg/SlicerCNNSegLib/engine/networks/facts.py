@@ -41,6 +41,9 @@ class NetworkFacts:
         frozen or trained more slowly.
     heads:
         The parts whose shapes depend on the number of classes: they start afresh when it changes.
+    last_features:
+        The layer with the last features that still have places, which a heat map is made of; "" when
+        nobody named it.
     """
 
     classes: Mapping[str, str] = field(default_factory=lambda: {SEGMENTATION: "out_channels"})
@@ -53,6 +56,7 @@ class NetworkFacts:
     levels: int = 1
     encoder: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
+    last_features: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def register() -> None:
                 classes={SEGMENTATION: "out_channels", CLASSIFICATION: "num_classes"},
                 heads=("conv_final", "classifier"),
             ),
-            _segresnet,
+            _multitask,
         ),
         (
             nets.SwinUNETR,
@@ -119,6 +119,11 @@ def _dynunet(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
 
 def _segresnet(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
     return replace(facts, stride=(2 ** (len(arguments["blocks_down"]) - 1),))
+
+
+def _multitask(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
+    deepest = f"down_layers.{len(arguments['blocks_down']) - 1}"
+    return replace(_segresnet(facts, arguments), last_features=deepest)
 
 
 def _unetr(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:

@@ -1,0 +1,261 @@
+"""Classification: a volume in, probabilities of its classes and a heat map out (heavy)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..catalogue import find_model
+from ..device import AUTOCAST, choose_device, choose_precision
+from ..errors import ChannelError, GeometryError, ModelError, SettingsError
+from ..inputs import check_extent, check_modality, check_voxels, match_channels
+from ..ladder import Rung, climb_down
+from ..networks import CLASSIFICATION, check_window, facts_of
+from ..package import ModelPackage
+from ..parts import Stopwatch
+from ..progress import Progress, SubProgress, advance
+from ..result import RunRecord
+from ..segment import RECORDED_PACKAGES, describe
+from ..settings import ClassificationSettings
+from ..version import versions
+from ..volume import Volume
+from ..weights import load_networks
+from .explain import SIMILAR, Explainer, shares_of
+from .framing import Framed, Framing
+from .model import ClassificationModel
+from .result import ClassificationResult, Explanation, Prediction
+from .scores import Scores, member_probabilities, mirrorings
+
+BATCH = 16
+"""Windows per forward pass; the memory ladder makes it 1."""
+
+COLOUR_CHANNELS = (3, 4)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A classifier's configuration, read from its plain data before any weights are."""
+
+    model: ClassificationModel
+    framing: Framing
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> Plan:
+        """Read the configuration.
+
+        Raises
+        ------
+        SettingsError
+            The model is for another task.
+        ModelError
+            A part is missing, not supported or does not fit the others.
+        """
+        model = ClassificationModel.of(package)
+        try:
+            transforms, definition = package.inference["preprocessing"]["transforms"], package.inference["network_def"]
+        except KeyError as error:
+            raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json.") from error
+        framing = Framing.from_transforms(transforms, model.slices)
+        if CLASSIFICATION not in facts_of(definition).tasks:
+            raise ModelError(f"The network of {package.id} does no classification; correct configs/inference.json.")
+        check_window(definition, framing.size)
+        return cls(model, framing)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the network sees of one region; its name is "" for the whole image."""
+
+    name: str
+    framed: Framed
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the stages of a run share."""
+
+    plan: Plan
+    settings: ClassificationSettings
+    windows: Sequence[Window]
+    stopwatch: Stopwatch
+
+
+def classify(settings: ClassificationSettings, volumes: Sequence[Volume], progress: Progress) -> ClassificationResult:
+    """Classify one case; see ``engine/run.py`` for the contract."""
+    stopwatch = Stopwatch()
+    with stopwatch.stage("check"):
+        advance(progress, 0.0, "Checking the input")
+        plan = Plan.of(find_model(settings.model))
+        package = plan.model.package
+        warnings = [note for volume in volumes for note in volume.notes]
+        warnings += check_modality(package, volumes, force=settings.force)
+        image = _matched(package, volumes)
+        _check_class(plan.model, settings.explain_class)
+        explainer = Explainer.of(plan.model, settings.explain, settings.layer) if settings.explain else None
+        device, device_warnings = choose_device(settings.device)
+        warnings += device_warnings
+        precision = choose_precision(settings.precision, device)
+    with stopwatch.stage("preprocess"):
+        advance(progress, 0.05, "Preparing the image")
+        windows, window_warnings = _windows(plan, settings, image)
+        warnings += window_warnings
+    work = _Work(plan, settings, windows, stopwatch)
+    share = SubProgress(progress, 0.1, 0.5 if explainer else 1.0)
+    members, rung, ladder_warnings = climb_down(lambda rung: _probabilities(work, rung, share), device, BATCH)
+    predictions = _predictions(work, members)
+    explanation = None
+    if explainer is not None:
+        with stopwatch.stage("explain"):
+            explanation = _explain(work, explainer, predictions, image, rung.device, SubProgress(progress, 0.5, 1.0))
+            warnings += [explanation.verdict] if explanation.passed is False else []
+    advance(progress, 1.0, "Done")
+    record = RunRecord(
+        task="classification",
+        model_id=package.id,
+        model_version=package.version,
+        model_sha256=package.sha256,
+        settings=settings.to_json(),
+        device=str(rung.device),
+        precision=precision if rung.device == device else choose_precision(settings.precision, rung.device),
+        versions=versions(*RECORDED_PACKAGES),
+        inputs=tuple(describe(volume) for volume in volumes),
+        seconds=dict(stopwatch.seconds),
+        warnings=tuple(dict.fromkeys([*warnings, *ladder_warnings])),
+        started=stopwatch.started,
+    )
+    return ClassificationResult(plan.model.classes, predictions, image.geometry, record, explanation)
+
+
+def _matched(package: ModelPackage, volumes: Sequence[Volume]) -> Volume:
+    """The volumes as one, its channels in the model's order.
+
+    Raises
+    ------
+    ChannelError
+        A colour image for a grey model, or as ``match_channels``.
+    """
+    if len(volumes) == 1 and len(package.channels) == 1 and volumes[0].channels in COLOUR_CHANNELS:
+        raise ChannelError(
+            f"The model {package.id} expects a grey image, but {volumes[0].source or 'the image'} is a colour image "
+            f"with {volumes[0].channels} channels; convert it to grey first, or choose a model of colour images."
+        )
+    return match_channels(package, volumes)
+
+
+def _check_class(model: ClassificationModel, wanted: str) -> None:
+    if wanted and wanted not in model.names:
+        raise SettingsError(
+            f"The model {model.package.id} has no class {wanted!r} to explain; its classes are "
+            f"{', '.join(model.names)}."
+        )
+
+
+def _windows(plan: Plan, settings: ClassificationSettings, image: Volume) -> tuple[list[Window], list[str]]:
+    """What the network sees of each region, or of the whole image, and warnings.
+
+    Raises
+    ------
+    GeometryError
+        A whole volume for a 2-D model, or a single slice for a 3-D one.
+    RegionError
+        A region holds nothing of the image.
+    InputError
+        A region's voxels are all alike or not finite.
+    """
+    model, geometry = plan.model, image.geometry
+    whole = ((0, 0, 0), geometry.size_ijk)
+    if settings.regions:
+        boxes = [
+            (region.name or (f"region {n}" if len(settings.regions) > 1 else "region"), region.index_box(geometry))
+            for n, region in enumerate(settings.regions, start=1)
+        ]
+    else:
+        _check_slices(plan, image)
+        boxes = [("", whole)]
+    windows, warnings = [], []
+    for name, box in boxes:
+        start, stop = plan.framing.box(geometry, *box)
+        part = image.cropped(start, stop)
+        check_voxels(model.package, part, 2 if model.slices else 3)
+        if not model.slices:
+            warnings += check_extent(model.package, part.geometry)
+        windows.append(Window(name, plan.framing.frame(image, start, stop)))
+    return windows, warnings
+
+
+def _check_slices(plan: Plan, image: Volume) -> None:
+    """Refuse a volume of which a 2-D model would see a part only."""
+    slices = plan.model.slices
+    across = plan.framing.placed(image.geometry).order[2]
+    depth = image.geometry.size_ijk[across]
+    if slices and depth not in (1, slices):
+        kind = "single slices" if slices == 1 else f"{slices} neighbouring slices"
+        raise GeometryError(
+            f"The model {plan.model.package.id} classifies {kind}, but {image.source or 'the image'} has {depth}; "
+            "name a region (--roi, --roi-ras): its middle slice is classified."
+        )
+
+
+def _probabilities(work: _Work, rung: Rung, progress: Progress) -> np.ndarray:
+    """Of each network, ``(network, window, class)``."""
+    model = work.plan.model
+    with work.stopwatch.stage("load model"):
+        advance(progress, 0.0, "Loading the model")
+        networks = [Scores(network, model) for network in load_networks(model.package, rung.device)]
+    autocast = AUTOCAST[choose_precision(work.settings.precision, rung.device)]
+    flips = mirrorings(model.mirror_axes, work.settings.mirror)
+    found = []
+    with work.stopwatch.stage("network"):
+        for first in range(0, len(work.windows), rung.batch):
+            advance(progress, 0.1 + 0.9 * first / len(work.windows), "Running the network")
+            batch = torch.stack([window.framed.tensor for window in work.windows[first : first + rung.batch]])
+            found.append(member_probabilities(networks, batch, flips, autocast))
+    return np.concatenate(found, axis=1)
+
+
+def _predictions(work: _Work, members: np.ndarray) -> tuple[Prediction, ...]:
+    """The mean over networks, and how far they differ."""
+    means, spreads = members.mean(axis=0), members.std(axis=0)
+    return tuple(
+        Prediction(
+            window.name,
+            window.framed.start_ijk,
+            window.framed.stop_ijk,
+            tuple(mean.tolist()),
+            tuple(spread.tolist()) if len(members) > 1 else None,
+            work.plan.model.multi_label,
+        )
+        for window, mean, spread in zip(work.windows, means, spreads, strict=True)
+    )
+
+
+def _explain(
+    work: _Work,
+    explainer: Explainer,
+    predictions: Sequence[Prediction],
+    image: Volume,
+    device: torch.device,
+    progress: Progress,
+) -> Explanation:
+    """The heat maps of all windows on the image's grid; where windows overlap, the larger value."""
+    model, settings = work.plan.model, work.settings
+    networks = [Scores(network, model) for network in load_networks(model.package, device)]
+    heat = np.zeros(image.geometry.shape_kji, np.float32)
+    classes, similarities = [], []
+    for window, prediction, share in zip(work.windows, predictions, shares_of(progress, len(predictions)), strict=True):
+        index = model.names.index(settings.explain_class) if settings.explain_class else prediction.top
+        framed = window.framed
+        found = explainer.heat(networks, framed.tensor, index, SubProgress(share, 0.0, 0.5))
+        (i0, j0, k0), (i1, j1, k1) = framed.start_ijk, framed.stop_ijk
+        box = heat[k0:k1, j0:j1, i0:i1]
+        np.maximum(box, framed.on_image(found), out=box)
+        classes.append(model.names[index])
+        if settings.sanity:
+            rest = SubProgress(share, 0.5, 1.0)
+            similarities.append(explainer.similarity(found, framed.tensor, index, device, rest))
+    similarity = max(similarities) if similarities else None
+    passed = None if similarity is None else similarity < SIMILAR
+    return Explanation(explainer.method, explainer.layer, tuple(classes), heat, similarity, passed)

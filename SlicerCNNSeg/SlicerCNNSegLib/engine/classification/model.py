@@ -1,0 +1,117 @@
+"""What a classifier's folder says beyond ``package.py``: its classes, and how their scores become probabilities.
+
+In ``configs/metadata.json``, block ``cnnseg``: ``classes``, a list of objects with ``name`` and, as wanted,
+``code`` (``[scheme, value, meaning]``); ``multi_label``, true where classes don't exclude each other. In
+``configs/inference.json``, block ``cnnseg``, which the model's checksum covers: ``slices`` (0 for a 3-D
+network, 1 for a 2-D one, an odd number more for one that takes neighbouring slices as channels),
+``mirror_axes`` and ``temperature``, by which scores are divided (Guo et al. 2017, arXiv:1706.04599).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ModelError, SettingsError
+from ..labels import Code
+from ..package import OWN_BLOCK, ModelPackage
+
+TASK = "classification"
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """One class: its name, and its code where somebody coded it."""
+
+    name: str
+    code: Code | None = None
+
+
+@dataclass(frozen=True)
+class ClassificationModel:
+    """A classifier as plain data.
+
+    Parameters
+    ----------
+    package:
+        Its folder.
+    classes:
+        In the order of the network's scores.
+    multi_label:
+        Each class is there or not, whatever the others are.
+    temperature:
+        Scores are divided by it.
+    slices:
+        0 for a 3-D network; 1 for a 2-D one; 3, 5, ... neighbouring slices as channels of a 2-D one.
+    mirror_axes:
+        Network axes along which test-time augmentation reverses the image.
+    """
+
+    package: ModelPackage
+    classes: tuple[ClassLabel, ...]
+    multi_label: bool = False
+    temperature: float = 1.0
+    slices: int = 0
+    mirror_axes: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(label.name for label in self.classes)
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> ClassificationModel:
+        """Read what a folder says.
+
+        Raises
+        ------
+        SettingsError
+            The model is for another task.
+        ModelError
+            It is another project's bundle, or a value is missing or makes no sense.
+        """
+        if package.task != TASK:
+            raise SettingsError(f"The model {package.id} is for {package.task}; choose one for classification.")
+        if package.bundle is not None:
+            raise ModelError(f"The model {package.id} was made elsewhere: such classifiers cannot be run yet.")
+        text = (package.folder / "configs" / "metadata.json").read_text(encoding="utf-8")
+        own, running = json.loads(text)[OWN_BLOCK], package.inference.get(OWN_BLOCK, {})
+        try:
+            model = cls(
+                package,
+                tuple(_class_label(data) for data in own["classes"]),
+                bool(own.get("multi_label", False)),
+                float(running.get("temperature", 1.0)),
+                int(running.get("slices", 0)),
+                tuple(int(axis) for axis in running.get("mirror_axes", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The model {package.id} says wrongly what its classes are ({type(error).__name__}: {error}); "
+                "see docs/classification.md."
+            ) from error
+        model._check()
+        return model
+
+    def _check(self) -> None:
+        least = 1 if self.multi_label else 2
+        if len(set(self.names)) != len(self.names) or len(self.names) < least or "" in self.names:
+            raise ModelError(
+                f"The model {self.package.id} needs at least {least} classes whose names differ, "
+                f"got {', '.join(self.names) or 'none'}."
+            )
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ModelError(f"The model {self.package.id} needs a temperature above 0, got {self.temperature:g}.")
+        axes = 2 if self.slices else 3
+        if self.slices < 0 or (self.slices and self.slices % 2 == 0) or not set(self.mirror_axes) <= set(range(axes)):
+            raise ModelError(
+                f"The model {self.package.id} needs 0 or an odd number of slices and mirror_axes below {axes}, "
+                f"got {self.slices} and {list(self.mirror_axes)}."
+            )
+
+
+def _class_label(data: Mapping[str, Any]) -> ClassLabel:
+    return ClassLabel(str(data["name"]), Code.from_json(data["code"]) if data.get("code") else None)
