@@ -149,6 +149,25 @@ def test_a_truth_on_another_grid_is_sampled_on_the_images(
     assert list(done.voxels["Head"].values()) == [LIVER.sum()]
 
 
+def test_surfaces_are_filled(vtk, tmp_path, a_scene, a_volume_node):
+    image = a_volume_node(an_image(shape=(40, 40, 40)))
+    truth = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Balls")
+    truth.SetReferenceImageGeometryParameterFromVolumeNode(image)
+    truth.SetSourceRepresentationToClosedSurface()
+    for name, radius, centre in (("Small", 5, (8, 8, 30)), ("Large", 10, (25, 20, 14))):
+        ball = vtk.vtkSphereSource()
+        ball.SetRadius(radius)
+        ball.SetCenter(*centre)
+        ball.SetThetaResolution(60)
+        ball.SetPhiResolution(60)
+        ball.Update()
+        truth.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), name, [1, 0, 0])
+    voxels = write(a_scene, tmp_path / "data").voxels["Head"]
+    assert voxels == pytest.approx({"Small": 4 / 3 * np.pi * 125, "Large": 4 / 3 * np.pi * 1000}, rel=0.1)
+    label = read_labelmap(read_data(tmp_path / "data").cases[0].label).labelmap
+    np.testing.assert_allclose(np.argwhere(label == 2).mean(axis=0), [14, 20, 25], atol=0.5)
+
+
 def test_a_labelmap_of_the_same_size_in_another_place(a_volume_node):
     beside = np.eye(4)
     beside[0, 3] = 2.0  # two voxels along i

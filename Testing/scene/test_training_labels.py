@@ -83,9 +83,10 @@ def test_one_name_with_different_codes_is_kept_apart_and_told():
 
 def test_segments_that_some_cases_lack_are_told():
     table = match_labels({"a": {"1": segment("Liver")}, "b": {"1": segment("Liver"), "2": segment("Tumor")}, "c": {}})
+    what = "there its place is learned as background, unless the recipe says absent_means_not_contoured."
     assert table.notes == (
-        "'Liver' is in 2 of 3 cases (not in c): where it is missing, its place is learned as background.",
-        "'Tumor' is in 1 of 3 cases (not in a, c): where it is missing, its place is learned as background.",
+        f"'Liver' is in 2 of 3 cases (not in c): {what}",
+        f"'Tumor' is in 1 of 3 cases (not in a, c): {what}",
     )
     assert table.values["c"] == {}
 

@@ -216,6 +216,7 @@ def _missing(structures: Sequence[_Structure], names: Sequence[str], cases: Sequ
         if without:
             notes.append(
                 f"{name!r} is in {len(cases) - len(without)} of {len(cases)} cases (not in "
-                f"{listed(without, NAMES_LENGTH)}): where it is missing, its place is learned as background."
+                f"{listed(without, NAMES_LENGTH)}): there its place is learned as background, unless the recipe says "
+                "absent_means_not_contoured."
             )
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import vtk
@@ -56,9 +57,9 @@ class Patients:
         return self._names[key]
 
 
-def unique(name: str, taken: object) -> str:
+def unique(name: str, taken: Iterable[str]) -> str:
     """The name, with ``_2``, ``_3``... behind it where it is taken, whatever its case."""
-    others = {str(other).casefold() for other in taken}  # type: ignore[attr-defined]
+    others = {other.casefold() for other in taken}
     number, candidate = 1, name
     while candidate.casefold() in others:
         number += 1
