@@ -70,6 +70,14 @@ def test_a_run_with_a_frozen_encoder_keeps_the_models(tmp_path, recipe, samples,
         assert torch.equal(before[name], after[name]) == name.startswith(encoder), name
 
 
+def test_what_of_a_frozen_encoder_was_not_there_learns(tmp_path, recipe):
+    wider = write_tiny_model(tmp_path / "wider", network={**recipe.network, "filters": [6, 12, 24]})
+    learner = start_network(short(recipe, model=str(wider), freeze="encoder"))
+    learns = {name for name, parameter in learner.network.named_parameters() if parameter.requires_grad}
+    assert {"bottleneck.conv1.conv.weight", "bottleneck.conv2.conv.weight"} <= learns
+    assert not {name for name in learns if name.startswith(("input_block.", "downsamples."))}
+
+
 def test_checkpoints_with_adapters_are_small_and_complete(tmp_path, recipe, samples, model):
     adapted = short(recipe, model=str(model), adapter_rank=1)
     trainer = run(adapted, tmp_path / "run", samples)
