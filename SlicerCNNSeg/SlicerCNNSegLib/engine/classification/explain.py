@@ -121,7 +121,7 @@ class Explainer:
     def _one(self, network: Scores, image: torch.Tensor, index: int) -> torch.Tensor:
         """One network's map; a copy of it is hooked into, so that the network itself stays as it is."""
         copy = deepcopy(network).eval().requires_grad_(True)
-        batch = image[None].to(next(copy.parameters()).device)
+        batch = image[None].to(next(copy.parameters()).device).requires_grad_(self.method in CAMS)
         if self.method in CAMS:
             try:
                 cam = CAMS[self.method](copy, f"network.{self.layer}", postprocessing=_unchanged)
