@@ -29,8 +29,8 @@ from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, SegmentationSettings
 from SlicerCNNSegLib.widgets.model_choice import ModelChoice
 from SlicerCNNSegLib.widgets.packages import ensure_packages
-from SlicerCNNSegLib.widgets.processes import child_environment, child_python
 from SlicerCNNSegLib.widgets.segment_run import SegmentEnd, SegmentRequest, SegmentRun
+from SlicerCNNSegLib.worker.processes import child_environment, child_python
 
 MODULE_NAME = "SlicerCNNSeg"
 ERROR_STYLE = "color: #d9534f"  # readable on Slicer's light and dark styles alike

@@ -16,7 +16,7 @@ from SlicerCNNSegLib.engine.catalogue import user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
-from SlicerCNNSegLib.widgets.processes import MODULE_FOLDER, child_environment, child_python
+from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
     LIBRARY_FOLDER,
     STOPPED,

@@ -22,6 +22,7 @@
     ├── DeviceError            a device that is absent or does not work
     │   └── OutOfMemoryError   the last rung of the memory ladder failed
     ├── PackagesError          Python packages are missing and were not installed
+    ├── WorkerError            the process that computes ended, or did what it should not
     └── Cancelled              the user asked to stop
 
 A message is one line: what was expected, what came (the value), what to do next.
@@ -106,6 +107,10 @@ class OutOfMemoryError(DeviceError):
 
 class PackagesError(CNNSegError):
     """Python packages that a run needs are missing, and were not installed now."""
+
+
+class WorkerError(CNNSegError):
+    """The process that computes ended unexpectedly, cannot be started, or does not speak our language."""
 
 
 class Cancelled(CNNSegError):

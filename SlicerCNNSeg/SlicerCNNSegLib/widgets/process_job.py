@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import qt
 
+from ..worker.processes import end_process_tree, interrupt_process_tree
 from .messages import LineBuffer
-from .processes import end_process_tree, interrupt_process_tree
 
 CLOSE_TIMEOUT_MS = 3000
 """How long closing waits for a killed process; the kernel needs a few ms, a swapping machine longer."""

@@ -1,4 +1,4 @@
-"""Child processes of the panels: which Python, in which environment, and how to end one; no Qt."""
+"""Child processes of panels and clients: which Python, in which environment, and how to end one; no Qt."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from SlicerCNNSegLib.widgets import processes
+from SlicerCNNSegLib.worker import processes
 
 PARENT = """
 import subprocess, sys

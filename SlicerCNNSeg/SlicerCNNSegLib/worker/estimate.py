@@ -1,0 +1,35 @@
+"""How much longer a run will take, from how fast its bar has moved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LEAST_S = 1.0
+"""Below this the first windows (which also choose kernels and fill caches) would decide the answer."""
+
+
+class TimeLeft:
+    """Seconds to the end, if the rest of the bar moves as fast as this stage has so far.
+
+    Parameters
+    ----------
+    clock:
+        Seconds that only grow; a test passes its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage = ""
+        self._start = (0.0, 0.0)
+
+    def update(self, fraction: float, stage: str) -> float | None:
+        """Take in a report; gives the seconds left, or None as long as nobody can know."""
+        now = self._clock()
+        if stage != self._stage or fraction < self._start[1]:
+            self._stage, self._start = stage, (now, fraction)
+            return None
+        seconds, moved = now - self._start[0], fraction - self._start[1]
+        if seconds < LEAST_S or moved <= 0:
+            return None
+        return (1 - fraction) * seconds / moved
