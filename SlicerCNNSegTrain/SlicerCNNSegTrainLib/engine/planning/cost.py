@@ -17,7 +17,7 @@ from SlicerCNNSegLib.engine.networks import build_network
 BACKWARD = 2.0
 """Operations of a backward pass in forward passes: one for the weights' gradients, one for the activations'."""
 
-SAVED_BYTES = {"fp32": 5.3, "bf16": 4.0, "fp16": 4.0}
+SAVED_BYTES = {"fp32": 5.3, "bf16": 3.3, "fp16": 3.3}
 """Peak bytes per number that is kept for the backward pass: the number, its gradient for a while, what kernels
 work in. Measured on a CPU; ``Testing/train/test_plan_cost.py`` holds them against the process's real peak."""
 
@@ -25,7 +25,7 @@ PARAMETER_BYTES = 20
 """Of a weight: itself, its gradient, AdamW's two moments, its average; float32."""
 
 
-LOSS_BYTES = 26
+LOSS_BYTES = 24
 """Peak bytes of the loss per score: logits, softmax, one-hot truth, their products and gradients. Measured as above."""
 
 

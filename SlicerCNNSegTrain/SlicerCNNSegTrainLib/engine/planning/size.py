@@ -34,7 +34,7 @@ CHORD_VOXELS = 4.0
 STRETCH = 2.0
 """Where windows would cover less than that, so many times fewer steps are made, of larger windows."""
 
-COARSER = 1.1
+COARSER = 1.2
 """Factor from one spacing that is tried to the next."""
 
 DATA_SHARE = 0.5
@@ -167,7 +167,8 @@ class Sizer:
         Fine axes first. What comes beyond that limit is for data that would not fit into memory.
         """
         thin = np.min([structure.thickness_mm for structure in self.fingerprint.structures], axis=0)[list(self.axes)]
-        limit = np.maximum(full, thin / CHORD_VOXELS)
+        allowed = np.maximum(full, thin / CHORD_VOXELS)
+        limit = np.maximum(full, np.minimum(allowed, LIKE * allowed.min()))  # no axis much coarser than the others
         least = full.min()
         while True:
             spacing = np.maximum(full, np.minimum(least, limit))
@@ -186,7 +187,7 @@ class Sizer:
     def _width(self, full: np.ndarray) -> int:
         """By time alone, so that more memory never gives a smaller window."""
         edge = REFERENCE_EDGE[len(self.axes)]
-        window = largest_window(self._image(full), full, self.family.divisor, edge)
+        window = self._enlarged(largest_window(self._image(full), full, self.family.divisor, edge), full)
         for width in self.family.widths:
             if _flops(self._sized(full, full, window, width).cost, FEWEST_WINDOWS) <= self.budget.step_flops():
                 return width
