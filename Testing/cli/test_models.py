@@ -39,7 +39,7 @@ def test_a_broken_model_is_listed_with_the_reason(cnnseg, models):
     (models / "pair" / "configs" / "metadata.json").write_text("{")
     outcome = cnnseg("models", "list")
     assert outcome.status == 0
-    assert outcome.out.splitlines()[-1].startswith("pair: broken: ")
+    assert outcome.out.splitlines()[-1].startswith("pair: cannot be used: ")
     assert "no valid JSON" in outcome.out
     (listed,) = [entry for entry in json.loads(cnnseg("models", "list", "--json").out) if "problem" in entry]
     assert listed["id"] == "pair"

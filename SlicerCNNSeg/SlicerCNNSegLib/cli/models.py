@@ -10,7 +10,7 @@ from typing import Any
 from ..engine.catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..engine.package import ModelPackage
 from ..engine.wording import printable
-from . import models_store
+from . import models_store, models_trust
 from .status import DONE
 from .terminal import table
 
@@ -23,7 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="List and show models; install, remove, check and pack the user's own.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list all models", description="List all models, also broken ones.")
+    listing = actions.add_parser(
+        "list", help="list all models", description="List all models, also those that cannot be used."
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.add_argument(
         "--available", action="store_true", help="list what MONAI's Model Zoo offers, from a list that is shipped"
@@ -33,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     showing.add_argument("model", metavar="ID|FOLDER")
     showing.add_argument("--json", action="store_true", help="print JSON")
     showing.set_defaults(execute=execute_show)
-    for one in (listing, showing, *models_store.add_parsers(actions)):
+    for one in (listing, showing, *models_store.add_parsers(actions), *models_trust.add_parsers(actions)):
         one.add_argument("--debug", action="store_true", help="show the traceback of errors")
 
 
@@ -53,7 +55,7 @@ def execute_list(arguments: argparse.Namespace) -> int:
         print(f"There is no model; put model folders into {user_models_folder()}.")
     for entry in entries:
         if entry.package is None:
-            print(printable(f"{entry.id}: broken: {entry.problem}"))
+            print(printable(f"{entry.id}: cannot be used: {entry.problem}"))
     return DONE
 
 

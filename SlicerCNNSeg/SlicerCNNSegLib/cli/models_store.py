@@ -54,6 +54,11 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--accept-licence", action="store_true", help="accept the model's licence without a question"
     )
     installing.add_argument(
+        "--keep-refused",
+        action="store_true",
+        help="install a bundle also when its configuration is refused; see 'cnnseg models trust --help'",
+    )
+    installing.add_argument(
         "--offline", action="store_true", help="never use the network (as CNNSEG_OFFLINE=1 in the environment)"
     )
     installing.set_defaults(execute=execute_install)
@@ -130,6 +135,7 @@ def execute_install(arguments: argparse.Namespace) -> int:
             checksum=checksum,
             replace=arguments.replace,
             offline=arguments.offline,
+            keep_refused=arguments.keep_refused,
             acknowledge=acknowledge,
             progress=progress,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError, UnknownModelError
 from .package import ModelPackage
+from .places import user_models_folder
+
+__all__ = ["EMBEDDED_MODELS", "CatalogueEntry", "find_model", "list_models", "user_models_folder"]
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 _INSTALLED_MODELS = _LIBRARY / "models"
@@ -24,12 +26,6 @@ class CatalogueEntry:
     folder: Path
     package: ModelPackage | None
     problem: str = ""
-
-
-def user_models_folder() -> Path:
-    """Where trained and installed models go: ``CNNSEG_MODELS``, or ``.cnnseg/models`` in the home folder."""
-    given = os.environ.get("CNNSEG_MODELS")
-    return Path(given) if given else Path.home() / ".cnnseg" / "models"
 
 
 def list_models() -> list[CatalogueEntry]:

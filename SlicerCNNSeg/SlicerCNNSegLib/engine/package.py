@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .bundles.facts import facts_of
-from .bundles.reading import Bundle, look_through
-from .errors import ModelError
+from .bundles.reading import Bundle, look_through, without_looking
+from .bundles.trust import trusted_sha256
+from .errors import ConfigError, ModelError
 from .labels import Label
 from .overlaps import highest_code
 
@@ -114,17 +115,23 @@ class ModelPackage:
         digest = hashlib.sha256()
         if self.bundle is not None:
             for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
-                name, data = path.relative_to(self.folder).as_posix(), path.read_bytes()
-                digest.update(f"{name}\0{len(data)}\0".encode())
-                digest.update(data)
+                with path.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
+                digest.update(f"{path.relative_to(self.folder).as_posix()}\0{content}\n".encode())
             return digest.hexdigest()
         for path in (self.folder / "configs" / "inference.json", *self.weights_files):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
     @classmethod
-    def read(cls, folder: Path | str) -> ModelPackage:
+    def read(cls, folder: Path | str, *, refused: bool = False) -> ModelPackage:
         """Read a bundle's folder.
+
+        Parameters
+        ----------
+        refused:
+            Read one that others made also when its config is refused and nobody has trusted it: it can be described,
+            not run.
 
         Raises
         ------
@@ -134,7 +141,7 @@ class ModelPackage:
         folder = Path(folder)
         metadata = _read_json(folder / "configs" / "metadata.json")
         if OWN_BLOCK not in metadata:
-            return cls._read_bundle(folder, metadata)
+            return cls._read_bundle(folder, metadata, refused)
         inference = _read_json(folder / "configs" / "inference.json")
         if not list(folder.glob(WEIGHTS_PATTERN)):
             raise ModelError(f"The model {folder.name} has no weights ({WEIGHTS_PATTERN}); install it again.")
@@ -167,11 +174,16 @@ class ModelPackage:
         return package
 
     @classmethod
-    def _read_bundle(cls, folder: Path, metadata: Mapping[str, Any]) -> ModelPackage:
+    def _read_bundle(cls, folder: Path, metadata: Mapping[str, Any], refused: bool) -> ModelPackage:
         """Read a bundle that others made."""
         try:
             facts = facts_of(folder, metadata)
-            bundle = look_through(folder, flat=facts.flat)
+            try:
+                bundle = look_through(folder, flat=facts.flat)
+            except ConfigError:
+                if not refused and trusted_sha256(folder) is None:
+                    raise
+                bundle = without_looking(folder, flat=facts.flat)
             facts = facts_of(folder, metadata, bundle.image_keys)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _fault(folder, error) from error
@@ -180,7 +192,7 @@ class ModelPackage:
             raise ModelError(f"The bundle {folder.name} names no structure in its output's channel_def.")
         return cls(
             folder=folder,
-            id=folder.name,
+            id=folder.absolute().name,
             version=facts.version,
             title=facts.title,
             description=facts.description,

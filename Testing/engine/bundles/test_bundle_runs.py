@@ -59,7 +59,8 @@ def test_structures_that_overlap_are_kept_whole(tmp_path):
     assert voxels["Whole tumor only"] == (masks[..., 1] & ~masks[..., 0] & ~masks[..., 2]).sum()
     assert voxels["Tumor core + Whole tumor"] == (masks[..., 1] & masks[..., 0] & ~masks[..., 2]).sum()
     assert {label.value for label in result.labels} == set(np.unique(result.labelmap)) - {0}
-    (warning,) = result.record.warnings
+    warning, overlapping = result.record.warnings
+    assert overlapping.startswith("The structures of this model may overlap")
     assert "Lambdad with the function '$lambda x: torch.where" in warning
     assert "was left out" in warning
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..configs.limits import Place
 from ..configs.outline import LightNames, Outline, outlined
+from ..configs.reading import read_config
 from ..configs.references import children
 from ..configs.resolving import TARGET, ConfigReader
 from ..errors import ConfigError, ModelError
@@ -48,7 +49,7 @@ class Bundle:
     weights_key:
         The name under which the weights stand in their file, where the config gives one.
     trusted:
-        Its user has said that its code may run; nothing was looked through.
+        Its config is refused, and runs by its own code only (``own_code.py`` sees to it that its user trusts it).
     """
 
     config: Path
@@ -109,22 +110,51 @@ def look_through(folder: Path, *, flat: bool) -> Bundle:
         config,
         weights,
         tuple(dict.fromkeys(str(key) for key in keys)) or ("image",),
-        any(_on(step, "threshold") for step in discrete) and not any(_on(step, "argmax") for step in discrete),
+        _is_layered(discrete),
         flat and getattr(reader.get(INFERER), "name", "") != SLICE_INFERER,
         key,
     )
 
 
-def without_looking(folder: Path, *, flat: bool, layered: bool) -> Bundle:
-    """A bundle whose config is not looked through, because its user trusts it.
+def without_looking(folder: Path, *, flat: bool) -> Bundle:
+    """A bundle whose config is refused, by what is plainly written in it; it runs when its user trusts it.
 
     Raises
     ------
+    ConfigError
+        The config is no data.
     ModelError
         A file is missing.
     """
-    config = config_of(folder)
-    return Bundle(config, _existing(folder, folder / DEFAULT_WEIGHTS), layered=layered, flat=flat, trusted=True)
+    path = config_of(folder)
+    config = read_config(path, folder.name)
+    steps = {name: list(_written(config.get(at), names)) for at, name, names in _PLAIN}
+    keys = [key for step in steps["loading"] for key in _listed(step.get("keys", ())) if str(key).isidentifier()]
+    return Bundle(
+        path,
+        _existing(folder, folder / DEFAULT_WEIGHTS),
+        tuple(dict.fromkeys(keys)) or ("image",),
+        _is_layered(steps["discrete"]),
+        flat,
+        trusted=True,
+    )
+
+
+_PLAIN = ((PREPROCESSING, "loading", LOADING), (POSTPROCESSING, "discrete", DISCRETE))
+
+
+def _written(value: Any, names: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The components of some names that are written in a part of a config, without anything resolved."""
+    if isinstance(value, dict) and str(value.get(TARGET, "")).rpartition(".")[2] in names:
+        yield value
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _written(part, names)
+
+
+def _is_layered(discrete: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the steps that make labels threshold channels one by one."""
+    return any(_on(step, "threshold") for step in discrete) and not any(_on(step, "argmax") for step in discrete)
 
 
 def _steps(made: Any) -> Iterator[Outline]:

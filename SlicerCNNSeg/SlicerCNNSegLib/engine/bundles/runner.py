@@ -23,10 +23,16 @@ from ..parts import Part, Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..settings import SegmentationSettings
 from ..volume import Volume
+from .faults import reason_of
 from .workflow import load_network, read_workflow
 
 SAME_PLACE_MM = 1e-3
 """How far a result's grid may lie from the image's, and still be the image's."""
+
+OVERLAPPING = (
+    "The structures of this model may overlap: a value of the labelmap stands for a combination of them. The volumes "
+    "of whole structures come first, those of the combinations after them."
+)
 
 
 class BundleRunner:
@@ -51,7 +57,8 @@ class BundleRunner:
         windows = self._workflow.windows
         self._batch = int(windows.sw_batch_size) if windows else 1
         self.device, self.precision = device, precision
-        self.warnings = [*self._workflow.notes, *_not_followed(settings)]
+        overlapping = [OVERLAPPING] if self._bundle.layered and len(package.labels) > 1 else []
+        self.warnings = [*self._workflow.notes, *overlapping, *_not_followed(settings)]
 
     def run(self, part: Part, progress: Progress) -> np.ndarray:
         """Values of the part's labels, shape (k, j, i) of its box."""
@@ -161,9 +168,8 @@ class _Told:
                 f"Memory ran out in the {self.what} of {self.model} on an image of {self.shape}; restrict the run to a "
                 "region (--roi), or use a machine with more memory."
             ) from error
-        reason = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"The {self.what} of {self.model} fails on an image of {self.shape}: {type(error).__name__}: {reason}; "
+            f"The {self.what} of {self.model} fails on an image of {self.shape}: {reason_of(error)}; "
             "run it on an image as those that it was made for."
         ) from error
 

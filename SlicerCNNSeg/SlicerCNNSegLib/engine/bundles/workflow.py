@@ -19,6 +19,7 @@ from ..errors import ModelError
 from ..package import ModelPackage
 from .checkpoints import load_into, read_tensors
 from .names import DISCRETE, IDLE, INFERER, NETWORK, POSTPROCESSING, PREPROCESSING, UNREAD
+from .own_code import TrustedReader
 from .reading import WEIGHTS_SUFFIXES
 
 CPU = torch.device("cpu")
@@ -67,7 +68,10 @@ def read_workflow(package: ModelPackage) -> Workflow:
     inferer = reader.get(INFERER)
     if not callable(inferer):
         raise ModelError(f"The bundle {package.id} has an inferer of type {type(inferer).__name__}, expected MONAI's.")
-    return Workflow(preprocessing, inferer, postprocessing, tuple(_adapted(postprocessing)))
+    notes = _adapted(postprocessing)
+    if package.bundle is not None and package.bundle.trusted:
+        notes.append("The bundle ran code of its own, which its user trusted.")
+    return Workflow(preprocessing, inferer, postprocessing, tuple(notes))
 
 
 def load_network(package: ModelPackage, device: torch.device) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -94,14 +98,12 @@ def _load_cached(folder: Path, sha256: str, device: str) -> tuple[torch.nn.Modul
     return network.eval().to(device).requires_grad_(False), tuple(notes)
 
 
-def _reader(package: ModelPackage) -> ConfigReader:
+def _reader(package: ModelPackage) -> ConfigReader | TrustedReader:
     assert package.bundle is not None  # nothing else comes here
-    return ConfigReader.read(
-        package.bundle.config,
-        package.id,
-        names=allowed_names(package.folder),
-        given={"device": CPU, "bundle_root": str(package.folder)},
-    )
+    config, given = package.bundle.config, {"device": CPU, "bundle_root": str(package.folder)}
+    if package.bundle.trusted:
+        return TrustedReader(package.folder, config, package.sha256, given)
+    return ConfigReader.read(config, package.id, names=allowed_names(package.folder), given=given)
 
 
 def allowed_names(folder: Path) -> Names:

@@ -57,8 +57,13 @@ def leave_out_unread(root: Path) -> None:
                 path.unlink()
 
 
-def check_contents(root: Path, source: str) -> ModelPackage:
+def check_contents(root: Path, source: str, *, keep_refused: bool = False) -> ModelPackage:
     """Read an unpacked model and see that nothing in it can do harm.
+
+    Parameters
+    ----------
+    keep_refused:
+        Also one that others made and whose config is refused; it lies there, and cannot be run.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def check_contents(root: Path, source: str) -> ModelPackage:
             )
     for path in sorted((root / "models").glob("*.safetensors")):
         tensor_shapes(path)
-    package = ModelPackage.read(root)
+    package = ModelPackage.read(root, refused=keep_refused)
     if safe_name(package.id) != package.id:
         raise refusal(source, f"its id {shown(package.id)} is no plain name of letters, digits, - and _")
     for where, text in _texts(package):

@@ -34,6 +34,7 @@ def install(
     checksum: Checksum | None = None,
     replace: bool = False,
     offline: bool = False,
+    keep_refused: bool = False,
     acknowledge: Acknowledge | None = None,
     progress: Progress | None = None,
 ) -> ModelPackage:
@@ -52,6 +53,9 @@ def install(
         Take the place of a model of that id; the old one stays until the new one is there.
     offline:
         Never use the network, as under ``CNNSEG_OFFLINE``.
+    keep_refused:
+        Install a bundle that others made also when its config is refused: it is listed with the reason, and can be
+        trusted (``trusting.py``).
     acknowledge:
         Asked when the licence is not a permissive one; None accepts none of those.
 
@@ -76,7 +80,7 @@ def install(
             unpack(fetched or Path(source), unpacked, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
             root = bundle_root(unpacked, str(source))
             leave_out_unread(root)
-            package = check_contents(root, str(source))
+            package = check_contents(root, str(source), keep_refused=keep_refused)
         except ModelError:
             if fetched:  # another try would be refused as well
                 fetched.unlink()
@@ -91,7 +95,7 @@ def install(
     if fetched:
         fetched.unlink()
     progress.report(1.0, "Installed")
-    return ModelPackage.read(target)
+    return ModelPackage.read(target, refused=keep_refused)
 
 
 def _published(source: str, checksum: Checksum | None) -> tuple[str, Checksum | None]:
@@ -143,7 +147,7 @@ def remove(model: str) -> Path:
     OutputError
         It cannot be deleted.
     """
-    entry = _entry(model)
+    entry = entry_of(model)
     store = user_models_folder()
     if entry.folder.parent.resolve() != store.resolve():
         raise SettingsError(f"The model {entry.id} came with CNNSeg and stays; models in {store} can be removed.")
@@ -176,7 +180,14 @@ def pack_model(model: str, path: Path, progress: Progress | None = None) -> Mode
     return package
 
 
-def _entry(model: str) -> CatalogueEntry:
+def entry_of(model: str) -> CatalogueEntry:
+    """What the list has under an id, also a model that cannot be used.
+
+    Raises
+    ------
+    UnknownModelError
+        Nothing.
+    """
     entries = list_models()
     for entry in entries:
         if entry.id == model:
