@@ -39,7 +39,7 @@ def play(observer) -> None:
     """Four cases: one done with a warning, one done before, one failing, one stopped."""
     observer.started(CASES)
     outcomes = [
-        Outcome(CASES[0], DONE, 1.25, volumes=VOLUMES, warnings=("resampled",)),
+        Outcome(CASES[0], DONE, 1.25, rows=VOLUMES, warnings=("resampled",)),
         Outcome(CASES[1], SKIPPED, warnings=("told before",)),
         Outcome(CASES[2], FAILED, error=InputError("no\ngood")),
     ]
@@ -115,7 +115,7 @@ def test_debug_shows_the_traceback_of_a_failed_case(capsys):
 def test_a_single_case_shows_its_volumes_and_files(capsys):
     observer = TerminalObserver()
     observer.started(CASES[:1])
-    outcome = Outcome(CASES[0], DONE, outputs=(Path("out/a.seg.nrrd"),), volumes=VOLUMES)
+    outcome = Outcome(CASES[0], DONE, outputs=(Path("out/a.seg.nrrd"),), rows=VOLUMES)
     observer.finished(0, outcome)
     observer.ended(CohortResult(1, (outcome,), False, Path("out/volumes.csv")))
     out = capsys.readouterr().out

@@ -10,8 +10,9 @@ Every object has ``event``. In order:
 ``case``
     One for each finished case: ``case``, ``position``, ``status`` (``done``, ``skipped``: done before and
     verified, ``failed``), ``seconds``. When done or skipped: ``outputs`` (paths, the record last),
-    ``volumes`` (list of ``label``, ``name``, ``voxels``, ``volume_mm3``), ``warnings`` (list). When
-    failed: ``error`` (type, for example ``FileReadError``), ``message`` (one line).
+    ``volumes`` (list of ``label``, ``name``, ``voxels``, ``volume_mm3``; of a classification instead
+    ``classes``, see ``ClassificationResult.rows``), ``warnings`` (list). When failed: ``error`` (type, for
+    example ``FileReadError``), ``message`` (one line).
 ``end``
     ``total``, ``done``, ``skipped``, ``failed``, ``stopped`` (true when the user stopped it), ``table``
     (path, or null).
@@ -60,16 +61,25 @@ class JsonObserver:
         What runs, and where the outputs go.
     debug:
         Write tracebacks to stderr.
+    rows_key:
+        ``volumes`` or ``classes``.
     clock:
         Seconds that only grow; a test passes its own.
     """
 
     def __init__(
-        self, model: str, folder: Path, *, debug: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        model: str,
+        folder: Path,
+        *,
+        debug: bool = False,
+        rows_key: str = "volumes",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model = model
         self.folder = folder
         self.debug = debug
+        self.rows_key = rows_key
         self.clock = clock
         self.cases: Sequence[Case] = ()
         self.next_report = 0.0
@@ -111,7 +121,7 @@ class JsonObserver:
             "case",
             **common,
             outputs=[str(path) for path in outcome.outputs],
-            volumes=list(outcome.volumes),
+            **{self.rows_key: list(outcome.rows)},
             warnings=list(outcome.warnings),
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..engine.cohort.cases import Case
@@ -42,8 +42,8 @@ def volumes_table(volumes: Sequence[Mapping[str, Any]]) -> str:
     return table(rows, ("structure", "voxels", "volume (mm3)"))
 
 
-def summary(result: CohortResult) -> str:
-    """One line on what became of all cases."""
+def summary(result: CohortResult, content: str = "volumes") -> str:
+    """One line on what became of all cases; ``content`` says what the table holds."""
     counts = {
         "done": result.count(DONE),
         "done before": result.count(SKIPPED),
@@ -51,7 +51,7 @@ def summary(result: CohortResult) -> str:
         "not done": result.total - len(result.outcomes),
     }
     told = ", ".join(f"{number} {what}" for what, number in counts.items() if number or what == "done")
-    where = f"; volumes in {result.table}" if result.table else ""
+    where = f"; {content} in {result.table}" if result.table else ""
     return f"{result.total} case{'s' * (result.total > 1)}: {told}{where}"
 
 
@@ -64,11 +64,23 @@ class TerminalObserver:
         Show errors only.
     debug:
         Show an error's traceback.
+    rows_text:
+        The rows of a single case as text.
+    content:
+        What the table of all cases holds.
     """
 
-    def __init__(self, *, quiet: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        debug: bool = False,
+        rows_text: Callable[[Sequence[Mapping[str, Any]]], str] = volumes_table,
+        content: str = "volumes",
+    ) -> None:
         self.quiet = quiet
         self.debug = debug
+        self.rows_text, self.content = rows_text, content
         self.cases: Sequence[Case] = ()
         self.bar = Bar(0, wanted=False)
 
@@ -98,7 +110,7 @@ class TerminalObserver:
         self.bar.move(position + 1, name)
 
     def ended(self, result: CohortResult) -> None:
-        """Close the bar; show the volumes of a single case, else the summary."""
+        """Close the bar; show the rows of a single case, else the summary."""
         self.close()
         outcomes = result.outcomes
         if result.stopped:
@@ -107,9 +119,9 @@ class TerminalObserver:
             return
         if result.total == 1 and outcomes and outcomes[0].error is None:
             files = "\n".join(str(path) for path in (*outcomes[0].outputs, result.table) if path)
-            print(f"{volumes_table(outcomes[0].volumes)}\n\n{files}", flush=True)
+            print(f"{self.rows_text(outcomes[0].rows)}\n\n{files}", flush=True)
         elif result.total > 1:
-            print(summary(result), flush=True)
+            print(summary(result, self.content), flush=True)
 
     def close(self) -> None:
         """Close the bar, whatever happened."""

@@ -84,7 +84,7 @@ def test_every_case_gets_its_files_and_the_observer_hears_all_of_it(cases, setti
     assert list(dict.fromkeys(stages)) == ["Reading", "Thresholding", "Writing"]
     outcome = result.outcomes[0]
     assert outcome.outputs == (plan.folder / "a.nii.gz", plan.folder / "a.run.json")
-    assert outcome.volumes[0]["voxels"] == BLOB_VOXELS
+    assert outcome.rows[0]["voxels"] == BLOB_VOXELS
     assert outcome.seconds > 0
 
 
@@ -177,7 +177,7 @@ class TestResume:
         result = run_cohort(cases, settings, plan, RecordingObserver(), resume=True, runner=runner)
         assert statuses(result) == [SKIPPED] * 3
         assert runner.calls == []
-        assert result.outcomes[0].volumes[0]["voxels"] == BLOB_VOXELS
+        assert result.outcomes[0].rows[0]["voxels"] == BLOB_VOXELS
         assert listed(plan) == ["a", "b", "c"]
 
     def test_nothing_is_skipped_without_resume(self, cases, settings, plan, again):

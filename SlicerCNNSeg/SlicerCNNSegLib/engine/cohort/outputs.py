@@ -1,9 +1,9 @@
 """What files a case gets, and how they are written, checked and cleared.
 
-For the case ``a`` in the folder ``out``: ``out/a.seg.nrrd`` (and further formats), ``out/a.png`` with
-a report, and ``out/a.run.json``: the run record with the SHA-256 of every file beside it. The record
+For the case ``a`` segmented into the folder ``out``: ``out/a.seg.nrrd`` (and further formats), ``out/a.png``
+with a report, and ``out/a.run.json``: the run record with the SHA-256 of every file beside it. The record
 is put in place last, so a case without a record is not done. ``out/volumes.csv`` lists the
-structures of every case that has a record there.
+structures of every case that has a record there. What a classification leaves: ``classes.py``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import OutputError
 from ..files.atomic import replacing
@@ -25,42 +26,56 @@ from ..volume import Volume
 RECORD_SUFFIX = ".run.json"
 REPORT_SUFFIX = ".png"
 TABLE_NAME = "volumes.csv"
+ROWS_KEYS = ("volumes", "classes")
+"""Where the records of the tasks keep their rows."""
 
 
-@dataclass(frozen=True)
-class OutputPlan:
-    """Where outputs go and which.
+class CasePlan(ABC):
+    """Where a task's outputs go and which; a task says what a case's files are, and what rows its table has.
 
-    Parameters
-    ----------
-    folder:
-        Made when it is not there.
-    formats:
-        Suffixes of the labelmap's files, without the first dot.
-    report:
-        Write a picture of the overlay.
-    name:
-        Base name of the files instead of the case's id, for a single case whose file was named.
+    ``rows_key`` is where a record keeps the rows; ``record_suffix`` and ``table_name`` name the files, so that
+    tasks may share a folder.
     """
 
     folder: Path
-    formats: tuple[str, ...] = ("seg.nrrd",)
-    report: bool = False
-    name: str = ""
+    name: str
+    rows_key: ClassVar[str]
+    record_suffix: ClassVar[str]
+    table_name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def suffixes(self) -> tuple[str, ...]:
+        """Of a case's files, without the record's."""
+
+    @abstractmethod
+    def write(self, part: Path, case_id: str, volume: Volume, result: Any) -> None:
+        """Write one of the files, told by the end of its name."""
+
+    @abstractmethod
+    def rows(self, result: Any) -> list[dict[str, Any]]:
+        """The result's rows in plain form, for the record and the table."""
+
+    @abstractmethod
+    def write_rows(self, path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the table: the rows of all cases, each with its ``case``."""
 
     def path(self, case_id: str, suffix: str) -> Path:
-        """The case's file of that suffix (``.run.json``)."""
+        """The case's file of that suffix."""
         return self.folder / f"{self.name or case_id}{suffix}"
+
+    def record(self, case_id: str) -> Path:
+        """The case's run record."""
+        return self.path(case_id, self.record_suffix)
 
     def files(self, case_id: str) -> tuple[Path, ...]:
         """The case's files, without the record."""
-        suffixes = [f".{suffix}" for suffix in self.formats] + [REPORT_SUFFIX] * self.report
-        return tuple(self.path(case_id, suffix) for suffix in suffixes)
+        return tuple(self.path(case_id, suffix) for suffix in self.suffixes)
 
     @property
     def table(self) -> Path:
-        """The table of volumes; that of a single named case carries its name."""
-        return self.folder / (f"{self.name}.{TABLE_NAME}" if self.name else TABLE_NAME)
+        """The table of all cases; that of a single named case carries its name."""
+        return self.folder / (f"{self.name}.{self.table_name}" if self.name else self.table_name)
 
     def prepare(self) -> None:
         """Make the folder and try to write to it.
@@ -81,15 +96,67 @@ class OutputPlan:
             ) from error
 
 
-def write_case(
-    plan: OutputPlan, case_id: str, volume: Volume, result: SegmentationResult, more: Mapping[str, Any]
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class OutputPlan(CasePlan):
+    """Where the outputs of a segmentation go and which.
+
+    Parameters
+    ----------
+    folder:
+        Made when it is not there.
+    formats:
+        Suffixes of the labelmap's files, without the first dot.
+    report:
+        Write a picture of the overlay.
+    name:
+        Base name of the files instead of the case's id, for a single case whose file was named.
+    """
+
+    folder: Path
+    formats: tuple[str, ...] = ("seg.nrrd",)
+    report: bool = False
+    name: str = ""
+
+    rows_key: ClassVar[str] = "volumes"
+    record_suffix: ClassVar[str] = RECORD_SUFFIX
+    table_name: ClassVar[str] = TABLE_NAME
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the labelmaps and, if wanted, the picture."""
+        return (*(f".{suffix}" for suffix in self.formats), *([REPORT_SUFFIX] if self.report else ()))
+
+    def write(self, part: Path, case_id: str, volume: Volume, result: SegmentationResult) -> None:
+        """Write a labelmap or the picture."""
+        if part.name.endswith(REPORT_SUFFIX):
+            from ..picture.report import write_overlay
+
+            write_overlay(part, volume, result)
+        else:
+            from ..files.labelmaps import write_labelmap
+
+            write_labelmap(part, result.labelmap, result.geometry, result.labels)
+
+    def rows(self, result: SegmentationResult) -> list[dict[str, Any]]:
+        """One for each structure."""
+        return structure_rows(result)
+
+    def write_rows(self, path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the table of volumes."""
+        from .tables import write_volumes_csv
+
+        write_volumes_csv(path, rows)
+
+
+def write_case(plan: CasePlan, case_id: str, volume: Volume, result: Any, more: Mapping[str, Any]) -> dict[str, Any]:
     """Write all files of a case, or none.
 
     Parameters
     ----------
     volume:
-        What was segmented, for the picture.
+        What the task ran on, for pictures.
+    result:
+        The task's.
     more:
         What else goes into the record (the case and its input files).
 
@@ -103,7 +170,7 @@ def write_case(
     OutputError
         A file cannot be written.
     """
-    record_path = plan.path(case_id, RECORD_SUFFIX)
+    record_path = plan.record(case_id)
     paths = plan.files(case_id)
     new = [path for path in (record_path, *paths) if not path.exists()]
     try:
@@ -112,11 +179,11 @@ def write_case(
             record_part = stack.enter_context(replacing(record_path))
             parts = {path.name: stack.enter_context(replacing(path)) for path in paths}
             for part in parts.values():
-                _write(part, volume, result)
+                plan.write(part, case_id, volume, result)
             record: dict[str, Any] = {
                 **more,
                 **result.record.to_json(),
-                "volumes": structure_rows(result),
+                plan.rows_key: plan.rows(result),
                 "outputs": {name: sha256(part) for name, part in parts.items()},
             }
             record_part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -125,17 +192,6 @@ def write_case(
             path.unlink(missing_ok=True)
         raise
     return json.loads(json.dumps(record))
-
-
-def _write(path: Path, volume: Volume, result: SegmentationResult) -> None:
-    if path.name.endswith(REPORT_SUFFIX):
-        from ..picture.report import write_overlay
-
-        write_overlay(path, volume, result)
-    else:
-        from ..files.labelmaps import write_labelmap
-
-        write_labelmap(path, result.labelmap, result.geometry, result.labels)
 
 
 def structure_rows(result: SegmentationResult) -> list[dict[str, Any]]:
@@ -152,11 +208,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    known = isinstance(record, dict) and isinstance(record.get("outputs"), dict)
-    return record if known and "case" in record and isinstance(record.get("volumes"), list) else None
+    known = isinstance(record, dict) and isinstance(record.get("outputs"), dict) and "case" in record
+    return record if known and any(isinstance(record.get(key), list) for key in ROWS_KEYS) else None
 
 
-def is_intact(plan: OutputPlan, case_id: str, record: Mapping[str, Any]) -> bool:
+def is_intact(plan: CasePlan, case_id: str, record: Mapping[str, Any]) -> bool:
     """Whether every file that is wanted stands in the record and every file of the record is unchanged."""
     sums: Mapping[str, str] = record["outputs"]
     wanted = {path.name for path in plan.files(case_id)}
@@ -165,7 +221,7 @@ def is_intact(plan: OutputPlan, case_id: str, record: Mapping[str, Any]) -> bool
     )
 
 
-def clear_case(plan: OutputPlan, case_id: str) -> None:
+def clear_case(plan: CasePlan, case_id: str) -> None:
     """Remove what an earlier run wrote for the case, and nothing else: never show an old mask as new.
 
     Raises
@@ -173,7 +229,7 @@ def clear_case(plan: OutputPlan, case_id: str) -> None:
     OutputError
         A file cannot be removed.
     """
-    record_path = plan.path(case_id, RECORD_SUFFIX)
+    record_path = plan.record(case_id)
     record = read_record(record_path)
     if record is None:
         return
@@ -186,22 +242,20 @@ def clear_case(plan: OutputPlan, case_id: str) -> None:
         raise OutputError(f"Cannot remove the earlier outputs of {case_id} ({error}); remove them by hand.") from error
 
 
-def write_table(plan: OutputPlan) -> Path | None:
-    """Write the table of volumes of every case in the folder; None when there is none.
+def write_table(plan: CasePlan) -> Path | None:
+    """Write the table of every case in the folder; None when there is none.
 
     Raises
     ------
     OutputError
         The table cannot be written.
     """
-    from .tables import write_volumes_csv
-
-    paths = [plan.path("", RECORD_SUFFIX)] if plan.name else sorted(plan.folder.glob(f"*{RECORD_SUFFIX}"))
-    records = [record for record in map(read_record, paths) if record]
+    paths = [plan.record("")] if plan.name else sorted(plan.folder.glob(f"*{plan.record_suffix}"))
+    records = [record for record in map(read_record, paths) if record and plan.rows_key in record]
     if not records:
         plan.table.unlink(missing_ok=True)
         return None
-    write_volumes_csv(plan.table, [{"case": r["case"], **row} for r in records for row in r["volumes"]])
+    plan.write_rows(plan.table, [{"case": r["case"], **row} for r in records for row in r[plan.rows_key]])
     return plan.table
 
 

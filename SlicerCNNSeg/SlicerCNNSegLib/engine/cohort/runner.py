@@ -16,14 +16,12 @@ from typing import Any, Protocol
 from ..catalogue import find_model
 from ..errors import Cancelled, ChannelError, DeviceError, ModelError, OutOfMemoryError, SettingsError
 from ..progress import Progress, SubProgress
-from ..result import SegmentationResult
 from ..run import run
-from ..settings import SegmentationSettings
+from ..settings import ClassificationSettings, SegmentationSettings
 from ..volume import Volume
 from .cases import Case
 from .outputs import (
-    RECORD_SUFFIX,
-    OutputPlan,
+    CasePlan,
     clear_case,
     fingerprint,
     is_intact,
@@ -50,8 +48,9 @@ class Outcome:
         Wall clock time of this case in this run.
     outputs:
         The files written, the record last.
-    volumes:
-        Per structure: label (value), name, voxels, volume_mm3.
+    rows:
+        Of the task's table: per structure label (value), name, voxels, volume_mm3; per region what
+        ``ClassificationResult.rows`` says.
     warnings:
         What a reader of the result must know.
     error:
@@ -62,7 +61,7 @@ class Outcome:
     status: str
     seconds: float = 0.0
     outputs: tuple[Path, ...] = ()
-    volumes: tuple[Mapping[str, Any], ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     error: Exception | None = None
 
@@ -84,10 +83,8 @@ class CohortResult:
 class Runner(Protocol):
     """Runs one case; ``engine.run.run`` is the real one."""
 
-    def __call__(
-        self, settings: SegmentationSettings, volumes: Sequence[Volume], progress: Progress
-    ) -> SegmentationResult:
-        """Run the model on one case's volumes."""
+    def __call__(self, settings: Any, volumes: Sequence[Volume], progress: Progress) -> Any:
+        """Run the model on one case's volumes; the settings' class decides the task and the result."""
 
 
 class Reader(Protocol):
@@ -162,15 +159,15 @@ def read_file(path: Path, *, series: str, progress: Progress) -> Volume:
 
 def run_cohort(
     cases: Sequence[Case],
-    settings: SegmentationSettings,
-    plan: OutputPlan,
+    settings: SegmentationSettings | ClassificationSettings,
+    plan: CasePlan,
     observer: Observer,
     *,
     resume: bool = False,
     runner: Runner = run,
     reader: Reader = read_file,
 ) -> CohortResult:
-    """Segment every case and write its files; then the table of volumes.
+    """Run a task on every case and write its files; then the table of all cases.
 
     Parameters
     ----------
@@ -189,7 +186,7 @@ def run_cohort(
     ModelError, DeviceError, SettingsError
         What would stop every case in the same way stops the run at once.
     OutputError
-        The table of volumes cannot be written.
+        The table cannot be written.
     """
     observer.started(cases)
     work = _Work(settings, plan, _model_identity(settings) if resume else None, runner, reader)
@@ -237,8 +234,8 @@ def read_case(case: Case, progress: Progress, reader: Reader = read_file) -> lis
 class _Work:
     """What is the same for every case; ``done_by`` is the model whose finished cases are skipped."""
 
-    settings: SegmentationSettings
-    plan: OutputPlan
+    settings: SegmentationSettings | ClassificationSettings
+    plan: CasePlan
     done_by: Mapping[str, str] | None
     runner: Runner
     reader: Reader
@@ -267,10 +264,10 @@ class _Work:
         return self._outcome(case, DONE, record, start)
 
     def _record_of_done(
-        self, case: Case, inputs: list[dict[str, str]], settings: SegmentationSettings
+        self, case: Case, inputs: list[dict[str, str]], settings: SegmentationSettings | ClassificationSettings
     ) -> dict[str, Any] | None:
         """The record of a case that an earlier run has done, None when it must be done."""
-        record = read_record(self.plan.path(case.id, RECORD_SUFFIX)) if self.done_by else None
+        record = read_record(self.plan.record(case.id)) if self.done_by else None
         if record is None:
             return None
         wanted = {**(self.done_by or {}), "case": case.id, "input_files": inputs, "settings": settings.to_json()}
@@ -278,9 +275,9 @@ class _Work:
         return record if same and is_intact(self.plan, case.id, record) else None
 
     def _outcome(self, case: Case, status: str, record: Mapping[str, Any], start: float) -> Outcome:
-        outputs = (*(self.plan.folder / name for name in record["outputs"]), self.plan.path(case.id, RECORD_SUFFIX))
+        outputs = (*(self.plan.folder / name for name in record["outputs"]), self.plan.record(case.id))
         seconds, warnings = time.monotonic() - start, tuple(record.get("warnings", ()))
-        return Outcome(case, status, seconds, outputs, tuple(record["volumes"]), warnings)
+        return Outcome(case, status, seconds, outputs, tuple(record[self.plan.rows_key]), warnings)
 
 
 def _comparable(record: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -294,7 +291,7 @@ def _comparable(record: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any
     return part
 
 
-def _model_identity(settings: SegmentationSettings) -> dict[str, str]:
+def _model_identity(settings: SegmentationSettings | ClassificationSettings) -> dict[str, str]:
     package = find_model(settings.model)
     return {"model_id": package.id, "model_version": package.version, "model_sha256": package.sha256}
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import SimpleITK as sitk
+
+from ..errors import OutputError
+from .atomic import replacing
 
 
 @contextmanager
@@ -18,6 +22,21 @@ def quiet_itk() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def write_itk(path: Path, image: sitk.Image) -> None:
+    """Write an image, compressed, in one piece; the suffix chooses the format.
+
+    Raises
+    ------
+    OutputError
+        The place is not writable.
+    """
+    with replacing(path) as temporary, quiet_itk():
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OutputError(f"Cannot write {path} ({itk_cause(error)}); check the disk's free space.") from error
 
 
 def itk_cause(error: RuntimeError) -> str:

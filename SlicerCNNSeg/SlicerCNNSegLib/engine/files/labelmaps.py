@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ..errors import CNNSegError, FileReadError, GeometryError, OutputError
 from ..labels import Label
 from ..volume import Geometry, Volume
-from .atomic import replacing
 from .images import read_grid
-from .itk import itk_cause, quiet_itk
+from .itk import write_itk
 from .paths import LABELMAP_FORMATS, suffix
 from .segments import Segment, generic_label, header_of, segments_in
 
@@ -73,11 +71,7 @@ def write_labelmap(path: Path | str, labelmap: np.ndarray, geometry: Geometry, l
     if kind == "seg.nrrd":
         for key, value in header_of(_labels_of(labelmap, labels), geometry).items():
             image.SetMetaData(key, value)
-    with replacing(path) as temporary, quiet_itk():
-        try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-        except RuntimeError as error:
-            raise OutputError(f"Cannot write {path} ({itk_cause(error)}); check the disk's free space.") from error
+    write_itk(path, image)
 
 
 def read_labelmap(path: Path | str) -> LabelmapFile:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..result import SegmentationResult, Structure
+from ..result import RunRecord, SegmentationResult, Structure
 from ..volume import Volume
 from ..wording import elided, listed
 from .style import BODY_POINTS, MARGIN, QUIET, TEXT, TITLE_POINTS, WIDTH, Color
@@ -37,12 +37,11 @@ MILLILITRES_FROM_MM3 = 10_000.0
 """Volumes are told in mL when the largest has that many mm3: five digits and more are hard to take in."""
 
 
-def draw_header(figure: Figure, top: float, volume: Volume, result: SegmentationResult) -> None:
-    """What was segmented, by which model and when, and how the planes are to be read.
+def draw_header(figure: Figure, top: float, volume: Volume, record: RunRecord) -> None:
+    """What was looked at, by which model and when, and how the planes are to be read.
 
     ``top`` is in inches above the figure's lower edge.
     """
-    record = result.record
     title = PurePath(volume.source).name or "Image without a name"
     made = f"{record.model_id} {record.model_version}, {record.started[:16].replace('T', ' ')}"
     if volume.channels > 1:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .panels import Panel
-from .style import BODY_POINTS, QUIET, TEXT, Color
+from .style import BODY_POINTS, GAP, MARGIN, QUIET, TEXT, WIDTH, Color
 from .views import View
 
 FILL_OPACITY, OUTLINE_POINTS = 0.35, 1.1
+
+CAPTION_HEIGHT = 0.26
+"""Inches above each row of panels."""
 
 SCALE_BAR_SHARE = 0.25
 """A scale bar has the longest round length within this share of its panel's width."""
@@ -29,6 +33,23 @@ LETTER_PLACES = (
     (0.5, 0.02, "center", "bottom"),
 )
 """Left, right, top and bottom: x and y as shares of the panel, and the alignment there."""
+
+
+def draw_row(figure: Figure, bottom: float, row: Sequence[Panel], draw: Callable[[Axes, Panel], None]) -> None:
+    """Panels side by side, above ``bottom`` inches, with a scale bar wherever the scale is new.
+
+    ``draw`` fills the axes of one panel.
+    """
+    left, scale = MARGIN, 0.0
+    figure_height = figure.get_figheight()
+    for panel in row:
+        width, height = panel.size
+        axes = figure.add_axes((left / WIDTH, bottom / figure_height, width / WIDTH, height / figure_height))
+        draw(axes, panel)
+        if panel.mm_per_inch != scale:
+            draw_scale_bar(axes, panel)
+        scale = panel.mm_per_inch
+        left += width + GAP
 
 
 def draw_panel(axes: Axes, panel: Panel, window: tuple[float, float], colors: Mapping[int, Color]) -> None:

@@ -6,7 +6,6 @@ runs in threads, on servers and inside Slicer alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,13 +15,10 @@ from ..files.atomic import replacing
 from ..result import SegmentationResult
 from ..volume import Volume
 from .legend import HEADER_HEIGHT, Legend, draw_header
-from .panel_drawing import draw_panel, draw_scale_bar
-from .panels import Panel, panel_rows
-from .style import BACKGROUND, DPI, GAP, MARGIN, WIDTH, Color, readable_color
+from .panel_drawing import CAPTION_HEIGHT, draw_panel, draw_row
+from .panels import panel_rows
+from .style import BACKGROUND, DPI, GAP, MARGIN, WIDTH, readable_color
 from .views import grey_window, planes_of
-
-CAPTION_HEIGHT = 0.26
-"""Inches above each row of panels."""
 
 
 def write_overlay(path: str | Path, volume: Volume, result: SegmentationResult) -> None:
@@ -66,29 +62,13 @@ def draw_overlay(volume: Volume, result: SegmentationResult) -> Figure:
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
     colors = {label.value: readable_color(label.color) for label in result.labels}
-    window = grey_window(volume, result)
+    window = grey_window(volume, result.labelmap)
     top = height - MARGIN
-    draw_header(figure, top, volume, result)
+    draw_header(figure, top, volume, result.record)
     top -= HEADER_HEIGHT
     for row, row_height in zip(rows, heights, strict=True):
         top -= row_height
-        _draw_row(figure, top, row, window, colors)
+        draw_row(figure, top, row, lambda axes, panel: draw_panel(axes, panel, window, colors))
         top -= GAP
     legend.draw(figure, top, colors)
     return figure
-
-
-def _draw_row(
-    figure: Figure, bottom: float, row: list[Panel], window: tuple[float, float], colors: Mapping[int, Color]
-) -> None:
-    """Panels side by side, above ``bottom`` inches, with a scale bar wherever the scale is new."""
-    left, scale = MARGIN, 0.0
-    figure_height = figure.get_figheight()
-    for panel in row:
-        width, height = panel.size
-        axes = figure.add_axes((left / WIDTH, bottom / figure_height, width / WIDTH, height / figure_height))
-        draw_panel(axes, panel, window, colors)
-        if panel.mm_per_inch != scale:
-            draw_scale_bar(axes, panel)
-        scale = panel.mm_per_inch
-        left += width + GAP

@@ -120,14 +120,14 @@ def is_oblique(geometry: Geometry) -> bool:
     return bool(np.abs(geometry.directions).max(axis=0).min() < OBLIQUE_COSINE)
 
 
-def grey_window(volume: Volume, result: SegmentationResult) -> tuple[float, float]:
+def grey_window(volume: Volume, labelmap_kji: np.ndarray) -> tuple[float, float]:
     """The grey values to be drawn black and white, of the first channel.
 
-    CT has its usual windows (lung or soft tissue, by what was segmented), all else percentiles.
+    CT has its usual windows (lung or soft tissue, by where the labelmap is not 0), all else percentiles.
     """
     image = volume.array[0]
     if guess_modality(volume) == "CT":
-        segmented = image[result.labelmap > 0]
+        segmented = image[labelmap_kji > 0]
         in_lung = segmented.size > 0 and float(np.median(segmented)) < LUNG_BELOW_HU
         return LUNG_HU if in_lung else SOFT_TISSUE_HU
     return percentile_window(image)
