@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from SlicerCNNSegLib.engine.errors import ModelError
@@ -60,6 +61,15 @@ class Cost:
         return batch * window + PARAMETER_BYTES * self.parameters
 
 
+class _WithoutNumbers(TorchFunctionMode):
+    """Weights without content are not drawn: for those PyTorch would import its compiler, which takes seconds."""
+
+    DRAWN = frozenset({torch.Tensor.normal_, torch.Tensor.uniform_})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in self.DRAWN else func(*args, **(kwargs or {}))
+
+
 def cost_of(definition: Mapping[str, Any], window: Sequence[int], channels: int) -> Cost:
     """Count one window's training.
 
@@ -107,7 +117,7 @@ def _cost(definition: str, window: tuple[int, ...], channels: int) -> Cost:
 @lru_cache(maxsize=64)
 def _without_content(definition: str) -> torch.nn.Module:
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutNumbers():
             return build_network(json.loads(definition)).train()
     except ModelError:  # some compute a few numbers while they are built (Swin UNETR)
         return build_network(json.loads(definition)).to("meta").train()
