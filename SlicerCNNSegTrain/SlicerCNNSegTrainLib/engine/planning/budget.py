@@ -98,7 +98,7 @@ class Budget:
         SettingsError
             A number makes no sense.
         """
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         hardware = Hardware.choose(device, precision)
         host = psutil.virtual_memory().available / GIB
