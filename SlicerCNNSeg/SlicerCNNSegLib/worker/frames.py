@@ -50,7 +50,7 @@ class FrameReader:
         """
         self._rest += data
         if self._preamble:
-            before, found, after = self._rest.partition(self._preamble)
+            _, found, after = self._rest.partition(self._preamble)
             if not found:
                 return []
             self._rest, self._preamble = after, b""

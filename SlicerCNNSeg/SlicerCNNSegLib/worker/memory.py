@@ -73,7 +73,7 @@ class Arena:
             try:
                 with path.open("xb", buffering=0) as file:
                     for index in np.ndindex(array.shape[:-2]):
-                        file.write(memoryview(np.ascontiguousarray(array[index])).cast("B"))
+                        _write(file, np.ascontiguousarray(array[index]))
                         yield
             except OSError:
                 path.unlink(missing_ok=True)
@@ -138,6 +138,12 @@ def remove_abandoned(root: Path) -> None:
                 alive = not _try_lock(lock)
             if not alive:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(file: IO[bytes], plane: np.ndarray) -> None:
+    data = plane.reshape(-1).view(np.uint8).data
+    while data:  # a full disk takes a part first, and only then says so
+        data = data[file.write(data) :]
 
 
 def _user() -> int:

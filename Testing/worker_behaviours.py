@@ -1,0 +1,146 @@
+"""In the place of ``engine.run.run`` inside a worker: behaves as the file FAKE_BEHAVIOUR says.
+
+It notes what it was asked for, its process id and that of a child of its own in FAKE_NOTES.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from SlicerCNNSegLib.engine.errors import WeightsError
+from SlicerCNNSegLib.engine.labels import Code, Label
+from SlicerCNNSegLib.engine.overlaps import Compound
+from SlicerCNNSegLib.engine.progress import advance
+from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
+
+LAUNCH = (
+    f"import json, sys; sys.path[:0] = {{folders!r}} + [{str(Path(__file__).parent)!r}]; "
+    "from worker_behaviours import run; from SlicerCNNSegLib.worker.server import main; "
+    "main(json.loads(sys.argv[1]), run=run)"
+)
+
+WINDOWS, WINDOW_S = 400, 0.02
+LABELS = (
+    Label(1, "Dark", (0.0, 0.25, 1.0), type=Code("SCT", "4147007", "Mass")),
+    Label(2, "Bright", (1 / 3, 0.1, 1.0)),
+)
+
+
+def run(settings, volumes, progress):
+    """What the tests' workers do."""
+    behaviour = Path(os.environ["FAKE_BEHAVIOUR"]).read_text(encoding="utf-8")
+    notes = {"pid": os.getpid(), "child": 0, "behaviour": behaviour, "settings": settings.to_json()}
+    if behaviour == "hang":
+        notes["child"] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+    Path(os.environ["FAKE_NOTES"]).write_text(json.dumps(notes), encoding="utf-8")
+    advance(progress, 0.5, "Running the network")
+    print("something of torch's", file=sys.stderr, flush=True)
+    if behaviour in ACTS:
+        ACTS[behaviour](progress)
+    return answer(settings, volumes)
+
+
+def answer(settings, volumes):
+    """Label 1 below 0 and 2 above, with a record that has every field."""
+    volume = volumes[0]
+    labelmap = np.where(volume.array[0] < 0, 1, 2).astype(np.uint8)
+    described = {
+        "source": volume.source,
+        "identifiers": dict(volume.identifiers),
+        "modality": volume.modality,
+        "channel_names": list(volume.channel_names),
+        "size_ijk": list(volume.geometry.size_ijk),
+        "ijk_to_ras": volume.ijk_to_ras.tolist(),
+    }
+    record = RunRecord(
+        task="segmentation",
+        model_id=settings.model,
+        model_version="1",
+        model_sha256="0" * 64,
+        settings=settings.to_json(),
+        device="cpu",
+        precision="fp32",
+        versions={"python": "3"},
+        inputs=(described,),
+        seconds={"network": 0.1 + 0.2},
+        warnings=("Mind the gap.",),
+        started="2026-01-01T00:00:00+00:00",
+    )
+    whole = Compound(Label(3, "Both", (0.5, 0.5, 0.5)), frozenset({1, 2}))
+    return SegmentationResult(labelmap, volume.geometry, LABELS, record, (whole,))
+
+
+def windows(progress):
+    """Many short windows: a run that notices a wish to stop."""
+    for n in range(WINDOWS):
+        time.sleep(WINDOW_S)
+        advance(progress, 0.5 + 0.5 * n / WINDOWS, "Running the network")
+
+
+def hang(progress):
+    """One endless window: a run that notices nothing."""
+    time.sleep(600)
+
+
+def corrupt(progress):
+    raise WeightsError("The weights model.safetensors cannot be read (HeaderTooLarge); install the model again.")
+
+
+def memory(progress):
+    raise MemoryError("Unable to allocate 3.00 TiB for an array")
+
+
+def torch_memory(progress):
+    import torch
+
+    torch.empty(1 << 50, dtype=torch.uint8)  # a petabyte: the real allocator's own words
+
+
+def unexpected(progress):
+    raise ZeroDivisionError("division by zero")
+
+
+def killed(progress):
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(10)
+
+
+def crash(progress):
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(10)
+
+
+def leave(progress):
+    os._exit(3)
+
+
+def noise(progress):
+    """Everything that could get between the messages."""
+    print("a library's print")
+    os.write(1, b"C code writes to descriptor 1\n")
+    subprocess.run([sys.executable, "-c", "print('a child prints')"], check=True)
+    sys.__stdout__.write("the first stdout\n")
+    sys.__stdout__.flush()
+    assert sys.stdin.read() == ""
+
+
+ACTS = {
+    "windows": windows,
+    "hang": hang,
+    "corrupt": corrupt,
+    "memory": memory,
+    "torch memory": torch_memory,
+    "unexpected": unexpected,
+    "killed": killed,
+    "crash": crash,
+    "exit": leave,
+    "noise": noise,
+}
