@@ -19,18 +19,22 @@ from typing import NoReturn
 
 from ..engine.errors import CNNSegError, SettingsError
 from ..engine.version import VERSION
-from . import demo, evaluate, models, segment
+from . import classify, demo, evaluate, models, segment
+from .inputs import REGION_OPTIONS
 from .jsonlines import emit_error
 from .status import SOME_FAILED, STOPPED, UsageError, one_line, status_of
 from .terminal import say_error
 
-COMMANDS = (segment, models, evaluate, demo)
+COMMANDS = (segment, classify, models, evaluate, demo)
+TOLD_IN_JSON = ("segment", "classify")
+"""Commands that tell of errors by JSON objects, where that is asked for."""
 
-DESCRIPTION = "Segment medical images with convolutional networks."
+DESCRIPTION = "Segment and classify medical images with convolutional networks."
 EPILOG = """\
 examples:
   cnnseg models list                         which models there are
   cnnseg segment head.nii.gz -o out          segment one image
+  cnnseg classify head.nii.gz -o out --model ID   classify one image
   cnnseg segment --help                      all options
 
 exit status: 0 all done, 1 some failed, 2 wrong usage, 130 stopped by Ctrl-C
@@ -93,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         known = isinstance(error, CNNSegError | UsageError)
         say_error(one_line(error), error if debug else None)
-        if argv[:1] == ["segment"] and "--json" in argv:
+        if argv[:1] and argv[0] in TOLD_IN_JSON and "--json" in argv:
             emit_error(error)
         return status_of(error) if known else SOME_FAILED
 
@@ -121,7 +125,7 @@ def join_negative_values(argv: Sequence[str]) -> list[str]:
     """``--roi-ras -40,30,...`` as ``--roi-ras=-40,30,...``."""
     joined: list[str] = []
     for text in argv:
-        if joined and joined[-1] in segment.REGION_OPTIONS and NEGATIVE_VALUE.match(text):
+        if joined and joined[-1] in REGION_OPTIONS and NEGATIVE_VALUE.match(text):
             joined[-1] += f"={text}"
         else:
             joined.append(text)

@@ -105,7 +105,7 @@ def _draw(axes: Axes, panel: Panel, window: tuple[float, float], heats: Mapping[
 def _lines(result: ClassificationResult, explanation: Explanation) -> list[str]:
     """What the heat is, the verdict on it, and each prediction with the class that is explained."""
     how = f"Heat: {explanation.method}{f' of the layer {explanation.layer}' if explanation.layer else ''}"
-    lines = [how + (f". {explanation.verdict}" if explanation.verdict else "")]
+    lines = [how, *([explanation.verdict] if explanation.verdict else [])]
     shown = list(zip(result.predictions, explanation.classes, strict=True))
     lines += [_prediction_line(one, name, result.names) for one, name in shown[:LISTED_PREDICTIONS]]
     more = len(shown) - LISTED_PREDICTIONS
