@@ -111,7 +111,14 @@ class BundleRunner:
             predictor.batches = _count_batches(windows, tuple(image.shape[1:]))
         batch = image.to(rung.device)[None]
         with self._stopwatch.stage("network"), torch.no_grad(), self._told("network", tuple(image.shape)):
-            return inferer(batch, predictor)[0].float()
+            output = inferer(batch, predictor)[0].float()
+        if output.shape[1:] != image.shape[1:]:
+            came, expected = (" x ".join(map(str, tensor.shape[1:])) for tensor in (output, image))
+            raise ModelError(
+                f"The network of {self._package.id} gives an output of {came} for an image of {expected}, expected one "
+                "of the image's size; run it on an image as those that it was made for."
+            )
+        return output
 
     def _labelmap(self, output: torch.Tensor, part: Part) -> np.ndarray:
         """Label values (k, j, i) out of what the postprocessing gives, (channel, i, j, k)."""
