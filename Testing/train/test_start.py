@@ -1,13 +1,15 @@
 """Runs that start from another model: what is loaded, what learns, what is stored, what is exported."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
+from SlicerCNNSegLib.engine.catalogue import find_model
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegTrainLib.cli.main import main
-from SlicerCNNSegTrainLib.engine.recipe import Recipe
+from SlicerCNNSegTrainLib.engine.recipe import Recipe, Start
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
 from SlicerCNNSegTrainLib.engine.training.checkpoint import load_checkpoint
 from SlicerCNNSegTrainLib.engine.transfer.start import start_network, trained_network
@@ -94,6 +96,13 @@ def test_adapters_are_stored_alone_and_exported_whole(boxes, recipe_file, tmp_pa
     metadata.write_text(metadata.read_text(encoding="utf-8") + "\n", encoding="utf-8")  # another checksum
     assert run("run", folder.path, "--resume") == 2
     assert "adapters were trained on weights with sha256" in capsys.readouterr().err
+
+
+def test_the_shipped_models_adapters_are_a_tenth_of_it():
+    recipe = replace(Recipe.read("hippocampus-mr"), start=Start("hippocampus-mr", adapter_rank=4))
+    learner = start_network(recipe)
+    stored = sum(tensor.numel() * tensor.element_size() for tensor in learner.stored(learner.network).values())
+    assert stored < 0.1 * find_model("hippocampus-mr").size_bytes
 
 
 def test_a_frozen_encoder_stays(boxes, recipe_file, source, tmp_path):

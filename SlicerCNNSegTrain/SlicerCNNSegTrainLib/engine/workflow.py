@@ -45,6 +45,9 @@ from .transfer.start import start_network
 Bar = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress bar with a title."""
 
+LOG = logging.getLogger(__name__)
+"""What a person should know of a run, which is no error; it comes out on standard error."""
+
 SHEET_BATCHES = 2
 """Batches on the contact sheet."""
 
@@ -146,6 +149,7 @@ def train_fold(
         fold.write_split(data.path, data.division, fold.number)
         if learner.report:
             write_json(fold.start, learner.report.to_json())
+            LOG.warning(learner.report.text())
         if not fold.last.exists():
             batches = [task.batch(step) for step in range(SHEET_BATCHES)]
             write_contact_sheet(fold.contact_sheet, batch_sheet(recipe, batches, plain_crop(training, recipe)))
@@ -156,7 +160,7 @@ def observers_of(fold: FoldFolder) -> tuple[RunObserver, ...]:
     """Who draws and logs the curves of a training."""
     return (
         CurvesPicture(fold.curves, fold.curves_picture),
-        TensorBoardLog(fold.tensorboard, logging.getLogger(__name__).warning),
+        TensorBoardLog(fold.tensorboard, LOG.warning),
     )
 
 

@@ -23,6 +23,11 @@ MARGIN = 4
 """Voxels around the patch that are cut with it, so that rotation brings in image, not padding."""
 
 
+ORDER, PATCH = 0x6F72, 0x7061
+"""Second words of the seeds of an epoch's order and of a patch: without, numpy gives an epoch's order and its first
+patch the same random numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """A whole case in network space.
@@ -115,9 +120,9 @@ class Sampler:
 
     def _patch(self, position: int) -> dict[str, torch.Tensor]:
         epoch, index = divmod(position, len(self._samples))
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._samples))
+        order = np.random.default_rng([self._recipe.seed, ORDER, epoch]).permutation(len(self._samples))
         sample = self._samples[order[index]]
-        random = np.random.default_rng([self._recipe.seed, epoch, index])
+        random = np.random.default_rng([self._recipe.seed, PATCH, epoch, index])
         start = self._start(sample, random)
         box = (slice(None), *(slice(a, a + n) for a, n in zip(start, self._size, strict=True)))
         cut = {"image": sample.image[box], "label": sample.label[box]}
