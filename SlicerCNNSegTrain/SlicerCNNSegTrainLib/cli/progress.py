@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -9,8 +10,8 @@ from types import FrameType, TracebackType
 
 from SlicerCNNSegLib.cli.bar import Bar
 
-LOG_SECONDS = 60.0
-"""Without a terminal, one line this often: a night's training gives a log that one can read."""
+LOG_SECONDS = float(os.environ.get("CNNSEG_LOG_SECONDS", "60"))
+"""Without a terminal, one line this often: a night's training gives a log that one can read; a panel wants more."""
 
 
 class BarProgress:
