@@ -1,7 +1,6 @@
 """The module SlicerCNNSeg: segments volumes with convolutional networks."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import slicer
@@ -30,6 +29,8 @@ from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, 
 from SlicerCNNSegLib.widgets.model_choice import ModelChoice
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.segment_run import SegmentEnd, SegmentRequest, SegmentRun
+from SlicerCNNSegLib.worker.client import WorkerClient
+from SlicerCNNSegLib.worker.estimate import in_words
 from SlicerCNNSegLib.worker.processes import child_environment, child_python
 
 MODULE_NAME = "SlicerCNNSeg"
@@ -119,7 +120,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, _caller, _event):
         """A run has nothing left to put its result on."""
-        self.logic.close()
+        self.logic.endRun()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller, _event):
@@ -166,12 +167,12 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._updateFromParameterNode()
 
     def onCancelButton(self):
-        """Stop the run; its end is shown when the process has gone."""
+        """Stop the run; its end is shown when it has stopped."""
         self._showStatus(_("Cancelling"))
         self.logic.cancel()
 
     def onDetailsToggled(self, shown):
-        """Show or hide what the process wrote."""
+        """Show or hide what the worker wrote."""
         self.ui.detailsText.visible = shown
         self.ui.detailsButton.text = _("Hide details") if shown else _("Show details")
 
@@ -209,8 +210,10 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         return ""
 
-    def _showProgress(self, fraction, stage):
+    def _showProgress(self, fraction, stage, secondsLeft):
         self.ui.progressBar.value = round(100 * fraction)
+        if secondsLeft is not None:
+            stage = _("{stage}, about {time} left").format(stage=stage, time=in_words(secondsLeft))
         self._showStatus(stage)
 
     def _showEnd(self, end: SegmentEnd):
@@ -253,6 +256,7 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         self._run = None
+        self._worker = None
 
     def getParameterNode(self):
         """The scene's parameter node."""
@@ -264,14 +268,14 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         return self._run is not None and self._run.running
 
     def start(self, parameterNode, onProgress, onEnd):
-        """Start a run in a process of its own, and return at once.
+        """Start a run in the worker's process, and return at once.
 
         Parameters
         ----------
         parameterNode:
             What to segment and how.
         onProgress:
-            Called with a fraction (0..1) and the stage's name.
+            Called with a fraction (0..1), the stage's name, and the seconds left (None when unknown).
         onEnd:
             Called once, with a ``SegmentEnd``.
 
@@ -280,15 +284,10 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         CNNSegError
             The input cannot be used, or a run is under way; nothing was started.
         """
+        if self._worker is None:
+            self._worker = WorkerClient(child_python(), child_environment(slicer.util.startupEnvironment()))
         if not self.running:
-            self._run = SegmentRun(
-                slicer.mrmlScene,
-                child_python(),
-                child_environment(slicer.util.startupEnvironment()),
-                onProgress,
-                onEnd,
-                Path(slicer.app.temporaryPath),
-            )
+            self._run = SegmentRun(slicer.mrmlScene, self._worker, onProgress, onEnd)
         self._run.start(requestOf(parameterNode))
 
     def cancel(self):
@@ -301,10 +300,16 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         if self._run is not None:
             self._run.check_input()
 
-    def close(self):
-        """Stop a run and wait until its process has gone."""
+    def endRun(self):
+        """Stop a run at once."""
         if self._run is not None:
             self._run.close()
+
+    def close(self):
+        """Stop a run at once, and end the worker's process."""
+        self.endRun()
+        if self._worker is not None:
+            self._worker.close()
 
 
 def requestOf(parameterNode):
@@ -367,5 +372,5 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
         parameterNode = logic.getParameterNode()
         parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
         with self.assertRaisesRegex(CNNSegError, "empty"):  # noqa: PT027 - Slicer has no pytest
-            logic.start(parameterNode, lambda fraction, stage: None, lambda end: None)
+            logic.start(parameterNode, lambda fraction, stage, secondsLeft: None, lambda end: None)
         assert not logic.running

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from SlicerCNNSegLib.engine.errors import WeightsError
+from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.labels import Code, Label
 from SlicerCNNSegLib.engine.overlaps import Compound
 from SlicerCNNSegLib.engine.progress import advance
@@ -37,10 +38,11 @@ LABELS = (
 def run(settings, volumes, progress):
     """What the tests' workers do."""
     behaviour = Path(os.environ["FAKE_BEHAVIOUR"]).read_text(encoding="utf-8")
-    notes = {"pid": os.getpid(), "child": 0, "behaviour": behaviour, "settings": settings.to_json()}
+    notes = {"pid": os.getpid(), "child": 0, "settings": settings.to_json()}
     if behaviour == "hang":
         notes["child"] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
-    Path(os.environ["FAKE_NOTES"]).write_text(json.dumps(notes), encoding="utf-8")
+    with replacing(Path(os.environ["FAKE_NOTES"])) as part:
+        part.write_text(json.dumps(notes), encoding="utf-8")
     advance(progress, 0.5, "Running the network")
     print("something of torch's", file=sys.stderr, flush=True)
     if behaviour in ACTS:

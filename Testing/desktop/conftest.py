@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import worker_behaviours
 from tiny_model import RANDOM_UNET, write_tiny_model
+from worker_control import Behaviour
 
 NEEDS = "needs slicer-core and PySide6-Essentials: pip install cnnseg[test]"
 
@@ -36,10 +38,15 @@ def _desktop() -> Any:
 
 @pytest.fixture
 def desktop(
-    _desktop: Any, a_models_folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    _desktop: Any,
+    a_models_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
     """The desktop with an empty scene and only the models of ``a_models_folder``."""
     monkeypatch.setenv("CNNSEG_MODELS", str(a_models_folder))
+    monkeypatch.setenv("CNNSEG_LOGS", str(tmp_path_factory.mktemp("logs")))
     monkeypatch.setattr("SlicerCNNSegLib.engine.catalogue.EMBEDDED_MODELS", a_models_folder / "none")
     _desktop.show_properties_to(request.module.__name__)
     yield _desktop
@@ -73,16 +80,10 @@ def a_panel(desktop: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def a_fake_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
-    """Puts ``fake_command.py`` in the command line's place; gives the file in which it leaves its notes."""
-
-    def make(behaviour: str) -> Path:
-        notes = tmp_path / "notes.json"
-        monkeypatch.setattr(
-            "SlicerCNNSegLib.widgets.messages.BATCH_SCRIPT", Path(__file__).with_name("fake_command.py")
-        )
-        monkeypatch.setenv("FAKE_BEHAVIOUR", behaviour)
-        monkeypatch.setenv("FAKE_NOTES", str(notes))
-        return notes
-
-    return make
+def behaviour(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Behaviour:
+    """The panel's worker is a real process whose runs do what this says, from then on."""
+    made = Behaviour(tmp_path)
+    monkeypatch.setattr("SlicerCNNSegLib.worker.client.LAUNCH", worker_behaviours.LAUNCH)
+    for name, value in made.variables.items():
+        monkeypatch.setenv(name, value)
+    return made

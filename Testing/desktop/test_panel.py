@@ -1,13 +1,9 @@
-"""The panel in a real Qt event loop, with a real scene; in most tests a fake command line."""
+"""The panel in a real Qt event loop, with a real scene."""
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
-import psutil
 import pytest
 from tiny_model import RANDOM_UNET, write_tiny_model
 
@@ -21,31 +17,10 @@ def run_to_end(desktop, panel):
     desktop.wait_until(lambda: not panel.logic.running)
 
 
-def start_hanging(desktop, panel, notes):
-    panel.ui.applyButton.click()
-    desktop.wait_until(lambda: panel.ui.statusLabel.text == "Running the network")
-    return json.loads(notes.read_text(encoding="utf-8"))
-
-
-def gone(*pids):
-    """Whether none of the processes is at work any more."""
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return False
-    return True
-
-
 def nodes(kind):
     import slicer
 
     return list(slicer.mrmlScene.GetNodesByClass(kind))
-
-
-def run_folders():
-    import slicer
-
-    return list(Path(slicer.app.temporaryPath).glob("cnnseg-*"))
 
 
 def test_an_empty_scene_says_what_is_missing(a_panel):
@@ -96,7 +71,7 @@ def test_no_model_at_all_says_where_to_put_one(desktop, a_panel, monkeypatch, tm
 
 
 def test_apply_gives_a_segmentation_and_its_volumes(desktop, a_panel, a_volume):
-    """The one test here with the real command line: it loads torch, which takes seconds."""
+    """The one test here with a worker that loads torch, which takes seconds."""
     import slicer
 
     from SlicerCNNSegLib.scene.records import record_of
@@ -120,151 +95,17 @@ def test_apply_gives_a_segmentation_and_its_volumes(desktop, a_panel, a_volume):
     assert a_panel.ui.statusLabel.text.endswith("MRHead segmentation.")
     assert not a_panel.ui.progressBar.visible
     assert a_panel.ui.applyButton.enabled
-    assert run_folders() == []
 
 
-def test_what_is_chosen_is_what_is_asked_for(desktop, a_panel, a_volume, a_fake_command):
-    import slicer
-    import vtk
-
-    a_volume()
-    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
-    roi.SetSize(8, 6, 10)
-    roi.SetCenter(vtk.vtkVector3d(10, 10, 12))
-    notes = a_fake_command("silent")
-    a_panel.ui.regionSelector.setCurrentNode(roi)
-    a_panel.ui.deviceComboBox.currentText = "cpu"
-    a_panel.ui.precisionComboBox.currentText = "fp32"
-    a_panel.ui.mirrorCheckBox.checked = True
-    run_to_end(desktop, a_panel)
-    arguments = json.loads(notes.read_text(encoding="utf-8"))["arguments"]
-    assert arguments[0] == "segment"
-    assert "--roi-ras=6.0,14.0,7.0,13.0,7.0,17.0" in arguments
-    for option, value in (("--model", "tiny-mr"), ("--device", "cpu"), ("--precision", "fp32")):
-        assert arguments[arguments.index(option) + 1] == value
-    assert "--tta" in arguments
-    assert "--force" not in arguments
-
-
-def test_progress_is_shown_and_a_second_apply_is_refused(desktop, a_panel, a_volume, a_fake_command):
-    from SlicerCNNSegLib.engine.errors import InputError
-
-    a_volume()
-    start_hanging(desktop, a_panel, a_fake_command("hang"))
-    assert a_panel.ui.progressBar.value == 49
-    assert a_panel.ui.progressBar.visible
-    assert a_panel.ui.cancelButton.visible
-    assert not a_panel.ui.applyButton.enabled
-    assert not a_panel.ui.inputsCollapsibleButton.enabled
-    with pytest.raises(InputError, match="A segmentation is under way"):
-        a_panel.logic.start(a_panel.logic.getParameterNode(), lambda *_: None, lambda _: None)
-
-
-def test_cancel_ends_every_process_and_leaves_nothing(desktop, a_panel, a_volume, a_fake_command):
-    a_volume()
-    seen = start_hanging(desktop, a_panel, a_fake_command("hang"))
-    assert len(run_folders()) == 1
-    a_panel.ui.cancelButton.click()
-    desktop.wait_until(lambda: not a_panel.logic.running, timeout_s=10)
-    assert a_panel.ui.statusLabel.text == "Cancelled."
-    desktop.wait_until(lambda: gone(seen["pid"], seen["child"]), timeout_s=10)
-    assert nodes("vtkMRMLSegmentationNode") == []
-    assert run_folders() == []
-    assert a_panel.ui.applyButton.enabled
-
-
-def test_an_input_removed_meanwhile_stops_the_run(desktop, a_panel, a_volume, a_fake_command):
-    import slicer
-
-    volume = a_volume()
-    seen = start_hanging(desktop, a_panel, a_fake_command("hang"))
-    slicer.mrmlScene.RemoveNode(volume)
-    desktop.wait_until(lambda: not a_panel.logic.running, timeout_s=10)
-    assert "input volume was removed from the scene" in a_panel.ui.statusLabel.text
-    desktop.wait_until(lambda: gone(seen["pid"]), timeout_s=10)
-    assert nodes("vtkMRMLSegmentationNode") == []
-
-
-def test_closing_the_scene_stops_the_run(desktop, a_panel, a_volume, a_fake_command):
-    a_volume()
-    seen = start_hanging(desktop, a_panel, a_fake_command("hang"))
-    desktop.clear_scene()
-    desktop.wait_until(lambda: gone(seen["pid"]), timeout_s=10)
-    assert not a_panel.logic.running
-    assert a_panel.ui.hintLabel.text == "Choose an input volume."
-
-
-def test_closing_the_module_leaves_no_process(desktop, a_volume, a_fake_command):
-    panel = desktop.open("SlicerCNNSeg")
-    panel.logic.getParameterNode().model = "tiny-mr"
-    a_volume()
-    seen = start_hanging(desktop, panel, a_fake_command("hang"))
-    desktop.close(panel)
-    desktop.wait_until(lambda: gone(seen["pid"], seen["child"]), timeout_s=10)
-    assert not panel.logic.running
-
-
-def test_a_run_goes_on_while_another_module_is_open(desktop, a_panel, a_volume, a_fake_command):
-    a_volume()
-    start_hanging(desktop, a_panel, a_fake_command("hang"))
-    a_panel.exit()
-    a_panel.enter()
-    assert a_panel.logic.running
-    assert a_panel.ui.cancelButton.visible
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "problem"),
-    [
-        ("fail", "No good."),
-        ("die", "The process ended unexpectedly"),
-        ("silent", "The process ended with status 3 and no result."),
-    ],
-)
-def test_a_failure_is_one_clear_message_with_details(desktop, a_panel, a_volume, a_fake_command, behaviour, problem):
-    a_volume()
-    a_fake_command(behaviour)
-    run_to_end(desktop, a_panel)
-    assert a_panel.ui.statusLabel.text.startswith(problem)
-    assert not a_panel.ui.detailsText.visible
-    a_panel.ui.detailsButton.click()
-    assert a_panel.ui.detailsText.visible
-    assert a_panel.ui.detailsText.plainText.endswith("something of torch's")
-    assert a_panel.ui.detailsButton.text == "Hide details"
-    assert nodes("vtkMRMLSegmentationNode") == []
-
-
-def test_a_python_that_cannot_be_started(desktop, a_panel, a_volume, monkeypatch):
-    a_volume()
-    monkeypatch.setattr("SlicerCNNSeg.child_python", lambda: "/nowhere/python")
-    run_to_end(desktop, a_panel)
-    assert a_panel.ui.statusLabel.text == "/nowhere/python could not be started; is it installed?"
-    assert run_folders() == []
-
-
-def test_another_modality_is_refused_in_the_panels_words(desktop, a_panel, a_volume, a_fake_command):
+def test_another_modality_is_refused_in_the_panels_words(desktop, a_panel, a_volume, behaviour):
     a_volume("ct", modality="CT")
-    notes = a_fake_command("fail")
     a_panel.ui.applyButton.click()
     assert "expects MR, but ct is tagged CT" in a_panel.ui.statusLabel.text
     assert ADVANCED in a_panel.ui.statusLabel.text
-    assert not notes.exists()
+    assert not behaviour.begun
     a_panel.ui.forceCheckBox.checked = True
     run_to_end(desktop, a_panel)
-    assert "--force" in json.loads(notes.read_text(encoding="utf-8"))["arguments"]
-
-
-def test_an_old_result_is_gone_when_a_run_starts(desktop, a_panel, a_volume, a_fake_command):
-    import slicer
-
-    a_volume()
-    old = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "old")
-    old.GetSegmentation().AddEmptySegment("yesterday")
-    a_panel.ui.outputSegmentationSelector.setCurrentNode(old)
-    a_fake_command("fail")
-    run_to_end(desktop, a_panel)
-    assert old.GetSegmentation().GetNumberOfSegments() == 0
-    assert not a_panel.ui.resultsCollapsibleButton.visible
+    assert behaviour.notes["settings"]["force"]
 
 
 def test_declined_packages_are_said(a_panel, a_volume, monkeypatch):

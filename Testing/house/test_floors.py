@@ -239,7 +239,7 @@ def test_scene_floors_are_handed_their_scene():
         ("cli.segment", "from ..scene.volumes import volume_from_node", "may not import floor 'scene'"),
         ("scene.volumes", "import qt", "qt may not be imported"),
         ("scene.volumes", "def f():\n    from ..engine.segment import segment", "takes light modules"),
-        ("widgets.messages", "import torch", "torch may not be imported"),
+        ("widgets.lines", "import torch", "torch may not be imported"),
     ],
 )
 def test_a_breach_is_found(module, source, why):

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import worker_behaviours
+from worker_control import Behaviour
 
 from SlicerCNNSegLib.engine.volume import Volume
 from SlicerCNNSegLib.worker import memory
 from SlicerCNNSegLib.worker.client import WorkerClient
 from SlicerCNNSegLib.worker.processes import child_environment
-
-
-class Behaviour:
-    """What runs do from now on, and what they have noted."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file, self._notes = folder / "behaviour", folder / "notes.json"
-        self("done")
-        self.variables = {
-            "FAKE_BEHAVIOUR": str(self._file),
-            "FAKE_NOTES": str(self._notes),
-            "OMP_NUM_THREADS": "1",
-        }
-
-    def __call__(self, name: str) -> None:
-        assert name == "done" or name in worker_behaviours.ACTS
-        self._notes.unlink(missing_ok=True)
-        self._file.write_text(name, encoding="utf-8")
-
-    @property
-    def begun(self) -> bool:
-        return self._notes.is_file()
-
-    @property
-    def notes(self) -> dict:
-        return json.loads(self._notes.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -77,21 +50,3 @@ def a_volume() -> Volume:
     array = np.random.default_rng(0).normal(size=(1, 18, 20, 22)).astype(np.float32)
     matrix = np.array([[-1, 0, 0, 0.1], [0, -1, 0, 1 / 3], [0, 0, 1.5, 7], [0, 0, 0, 1]])
     return Volume(array, matrix, modality="MR", source="head", identifiers={"node_id": "vtk1"}, notes=("a note",))
-
-
-def gone(*pids: int) -> bool:
-    """Whether none of the processes is at work any more."""
-    for pid in pids:
-        try:
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return False
-        except psutil.NoSuchProcess:
-            continue
-    return True
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, f"the condition did not hold within {timeout_s} s"
-        time.sleep(0.005)

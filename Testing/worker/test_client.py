@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import worker_behaviours
+from worker_control import gone, wait_until
 
 from SlicerCNNSegLib.engine.errors import (
     Cancelled,
@@ -28,8 +29,6 @@ from SlicerCNNSegLib.worker import client as client_module
 from SlicerCNNSegLib.worker.client import WorkerClient, as_error
 from SlicerCNNSegLib.worker.interface import Ended
 from SlicerCNNSegLib.worker.processes import child_environment
-
-from .conftest import gone, wait_until
 
 SETTINGS = SegmentationSettings("tiny", regions=(Region("ras", (-1, 1, -1 / 3, 1, 0, 2), "left"),), overlap=0.1)
 

@@ -12,7 +12,7 @@ from SlicerCNNSegLib.engine.errors import Cancelled, InputError, WorkerError
 from SlicerCNNSegLib.engine.progress import RecordingProgress
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.worker import logs, memory
-from SlicerCNNSegLib.worker.estimate import TimeLeft
+from SlicerCNNSegLib.worker.estimate import TimeLeft, in_words
 from SlicerCNNSegLib.worker.fake import FakeWorker
 from SlicerCNNSegLib.worker.frames import PREAMBLE, FrameReader, packed
 from SlicerCNNSegLib.worker.interface import Ended, Progressed
@@ -173,6 +173,18 @@ def test_the_time_left_is_extrapolated_from_this_stage():
     assert at(16, 1.0) == 0.0
     assert at(17, 0.0) is None  # a bar that went back begins anew
     assert at(20, 0.0) is None
+
+
+def test_the_time_left_in_words():
+    assert [in_words(s) for s in (0.2, 1.4, 89, 95, 5000, 5500, 90000)] == [
+        "1 s",
+        "1 s",
+        "89 s",
+        "2 min",
+        "83 min",
+        "2 h",
+        "25 h",
+    ]
 
 
 def test_the_fake_does_what_it_is_told():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import qt
 
 from ..worker.processes import end_process_tree, interrupt_process_tree
-from .messages import LineBuffer
+from .lines import LineBuffer
 
 CLOSE_TIMEOUT_MS = 3000
 """How long closing waits for a killed process; the kernel needs a few ms, a swapping machine longer."""

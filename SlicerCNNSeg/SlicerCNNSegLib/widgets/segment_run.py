@@ -1,35 +1,34 @@
-"""One press on Apply: from a volume node to a segmentation node, through a process of its own.
+"""One press on Apply: from a volume node to a segmentation node, through the worker.
 
-The scene is passed in; Qt's part is ``ProcessJob``. A run that fails or is cancelled adds nothing.
+The scene and the worker are passed in. A run that fails or is cancelled adds nothing.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import qt
 import slicer
 
 from ..engine.catalogue import find_model
-from ..engine.cohort.saved import read_result
-from ..engine.errors import CNNSegError, InputError
+from ..engine.errors import Cancelled, CNNSegError, InputError
 from ..engine.inputs import check_modality
 from ..engine.result import SegmentationResult
 from ..engine.settings import SegmentationSettings
-from ..engine.volume import Volume
 from ..scene.regions import region_from_roi
 from ..scene.segmentations import clear_segmentation, show_segmentation
 from ..scene.tables import show_volumes
 from ..scene.volumes import volume_from_node
-from .messages import Conversation, segment_arguments
-from .process_job import JobEnd, ProcessJob
+from ..worker.interface import Ended, Progressed, Worker
 
-IMAGE_NAME = "volume.nrrd"
+POLL_INTERVAL_MS = 20
+"""How often the worker is asked what has happened; less than a screen needs to show it."""
+
 LOADING = 0.98
 """Where the bar stands while the result comes into the scene."""
+
+REMOVED = "The input volume was removed from the scene during the run; nothing was added."
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class SegmentEnd:
     cancelled:
         Whether the user stopped it.
     problem, details:
-        Why it failed: one line, and what the process wrote besides.
+        Why it failed: one line, and what the worker wrote besides.
     """
 
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None
@@ -88,38 +87,31 @@ class SegmentRun:
     ----------
     scene:
         Where the nodes are and the result goes.
-    python, environment:
-        What starts the child process.
+    worker:
+        Runs the model.
     on_progress:
-        Called with a fraction (0..1) and the stage's name.
+        Called with a fraction (0..1), the stage's name, and the seconds left (None when unknown).
     on_end:
         Called once, with a ``SegmentEnd``, when the run is over.
-    temporary_folder:
-        Where the run's own folder is made, and removed at its end.
     """
 
     def __init__(
         self,
         scene: slicer.vtkMRMLScene,
-        python: str,
-        environment: Mapping[str, str],
-        on_progress: Callable[[float, str], None],
+        worker: Worker,
+        on_progress: Callable[[float, str, float | None], None],
         on_end: Callable[[SegmentEnd], None],
-        temporary_folder: Path | None = None,
     ) -> None:
-        self._scene, self._python, self._environment = scene, python, environment
+        self._scene, self._worker = scene, worker
         self._on_progress, self._on_end = on_progress, on_end
-        self._temporary_folder = temporary_folder
-        self._job = ProcessJob(self._hear, self._ended)
         self._problem = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether the process is still at work."""
-        return self._job.running
+        self._timer = qt.QTimer()
+        self._timer.interval = POLL_INTERVAL_MS
+        self._timer.timeout.connect(self._poll)
+        self.running = False
 
     def start(self, request: SegmentRequest) -> None:
-        """Check the request, write the volume to a file and start the process.
+        """Check the request and hand it to the worker.
 
         The output node, if one is given, is emptied: an old mask is never shown as new.
 
@@ -138,89 +130,68 @@ class SegmentRun:
             settings = replace(settings, regions=(region_from_roi(request.roi_node),))
         for region in settings.regions:
             region.index_box(volume.geometry)
-        self._request, self._volume, self._problem = request, volume, ""
-        self._conversation = Conversation()
-        self._folder = Path(tempfile.mkdtemp(prefix="cnnseg-", dir=self._temporary_folder))
-        try:
-            self._on_progress(0.0, "Handing over the volume")
-            image = write_volume(volume, self._folder / IMAGE_NAME)
-            arguments = segment_arguments(settings, [image], self._folder / "out")
-            if request.output_node is not None:
-                clear_segmentation(request.output_node)
-            self._job.start(self._python, arguments, self._environment)
-        except BaseException:
-            self._remove_folder()
-            raise
+        self._worker.start(settings, [volume])
+        self._request, self._geometry, self._problem = request, volume.geometry, ""
+        if request.output_node is not None:
+            clear_segmentation(request.output_node)
+        self.running = True
+        self._timer.start()
 
     def cancel(self) -> None:
-        """Stop at once; ``on_end`` follows."""
-        self._job.cancel()
-
-    def close(self) -> None:
-        """Stop, and wait until the process has gone."""
-        self._job.close()
+        """Stop; ``on_end`` follows within half a second."""
+        if self.running:
+            self._worker.cancel()
 
     def check_input(self) -> None:
         """Stop if the input is no longer in the scene: there is nothing left to put the result on."""
         if self.running and not self._scene.IsNodePresent(self._request.volume_node):
-            self._problem = "The input volume was removed from the scene during the run; nothing was added."
+            self._problem = REMOVED
             self.cancel()
 
-    def _hear(self, line: str) -> None:
-        message = self._conversation.hear(line)
-        if message.get("event") == "progress":
-            self._on_progress(self._conversation.fraction * LOADING, self._conversation.stage)
+    def close(self) -> None:
+        """Stop at once; the worker's process ends too."""
+        running, self.running = self.running, False
+        self._timer.stop()
+        if running:
+            self._worker.close()
+            self._on_end(SegmentEnd(cancelled=True))
 
-    def _ended(self, end: JobEnd) -> None:
+    def _poll(self) -> None:
+        for event in self._worker.poll() if self.running else ():
+            if isinstance(event, Progressed):
+                self._on_progress(event.fraction * LOADING, event.stage, event.seconds_left)
+            else:
+                self._ended(event)
+
+    def _ended(self, end: Ended) -> None:
+        self.running = False
+        self._timer.stop()
         try:
             outcome = self._outcome(end)
         except CNNSegError as error:
-            outcome = SegmentEnd(problem=str(error), details="\n".join(self._conversation.log))
-        finally:
-            self._remove_folder()
+            outcome = SegmentEnd(problem=str(error))
         self._on_end(outcome)
 
-    def _outcome(self, end: JobEnd) -> SegmentEnd:
-        heard = self._conversation
-        details = "\n".join(heard.log)
+    def _outcome(self, end: Ended) -> SegmentEnd:
         if self._problem:
             return SegmentEnd(problem=self._problem)
-        if end.cancelled:
+        if isinstance(end.error, Cancelled):
             return SegmentEnd(cancelled=True)
-        if end.status != 0 or not heard.outputs:
-            problem = heard.problem or end.problem or f"The process ended with status {end.status} and no result."
-            return SegmentEnd(problem=problem, details=details)
-        self._on_progress(LOADING, "Adding the segmentation")
-        return self._show(read_result(heard.outputs[-1]))
+        if end.error is not None:
+            return SegmentEnd(problem=str(end.error), details=end.details)
+        self._on_progress(LOADING, "Adding the segmentation", None)
+        return self._show(end.result)
 
     def _show(self, result: SegmentationResult) -> SegmentEnd:
         request = self._request
         node = request.volume_node
         if not self._scene.IsNodePresent(node):
-            raise InputError("The input volume was removed from the scene during the run; nothing was added.")
-        if not volume_from_node(node).geometry.matches(self._volume.geometry):
+            raise InputError(REMOVED)
+        if not volume_from_node(node).geometry.matches(self._geometry):
             raise InputError(f"The volume {node.GetName()} was moved or changed during the run; apply again.")
-        result = replace(result, record=replace(result.record, inputs=(self._described(result),)))
         segmentation = show_segmentation(self._scene, result, node, self._still_there(request.output_node))
         table = show_volumes(self._scene, result, self._still_there(request.table_node))
         return SegmentEnd(segmentation, table, result.record.warnings)
 
-    def _described(self, result: SegmentationResult) -> dict[str, object]:
-        """The record's input as it was in the scene, not as the temporary file that stood for it."""
-        volume = self._volume
-        own = {"source": volume.source, "identifiers": dict(volume.identifiers), "modality": volume.modality}
-        return {**result.record.inputs[0], **own}
-
     def _still_there(self, node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLNode | None:
         return node if node is not None and self._scene.IsNodePresent(node) else None
-
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def write_volume(volume: Volume, path: Path) -> Path:
-    """Write a volume for the child process; uncompressed, because that takes a tenth of the time."""
-    import SimpleITK as sitk
-
-    sitk.WriteImage(volume.to_sitk(), str(path), False)
-    return path

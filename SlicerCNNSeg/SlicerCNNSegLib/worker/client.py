@@ -63,11 +63,11 @@ class WorkerClient(Worker):
         environment: Mapping[str, str] | None = None,
         *,
         idle_s: float = IDLE_S,
-        launch: str = LAUNCH,
+        launch: str = "",
     ) -> None:
         self._python = python or child_python()
         self._environment = child_environment(os.environ) if environment is None else dict(environment)
-        self._idle_s, self._launch = idle_s, launch
+        self._idle_s, self._launch = idle_s, launch or LAUNCH
         self._child: Child | None = None
         self._greeted = False
         self._started_at = 0.0

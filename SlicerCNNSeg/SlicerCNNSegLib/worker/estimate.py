@@ -33,3 +33,11 @@ class TimeLeft:
         if seconds < LEAST_S or moved <= 0:
             return None
         return (1 - fraction) * seconds / moved
+
+
+def in_words(seconds: float) -> str:
+    """A time that is left, in the unit that fits: ``12 s``, ``4 min``, ``2 h``."""
+    for limit, size, unit in ((90, 1, "s"), (90 * 60, 60, "min")):
+        if seconds < limit:
+            return f"{max(1, round(seconds / size))} {unit}"
+    return f"{round(seconds / 3600)} h"
