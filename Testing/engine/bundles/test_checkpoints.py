@@ -6,7 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from SlicerCNNSegLib.engine.bundles.checkpoints import load_into, read_tensors
-from SlicerCNNSegLib.engine.errors import WeightsError
+from SlicerCNNSegLib.engine.bundles.workflow import allowed_names
+from SlicerCNNSegLib.engine.configs.resolving import ConfigReader
+from SlicerCNNSegLib.engine.errors import ConfigError, WeightsError
 
 
 @pytest.fixture
@@ -103,6 +105,21 @@ def test_other_arrays_are_not(tmp_path, value):
     torch.save({"a": value}, tmp_path / "code.pt")
     with pytest.raises(WeightsError, match=r"hold more than tensors|cannot be read"):
         read_tensors(tmp_path / "code.pt")
+
+
+@pytest.mark.parametrize("path", ["{0}/../secret.pt", "{0}/models/link.pt", "{0}/models/code.txt", "/etc/passwd", 3])
+def test_a_config_loads_files_of_its_own_bundle_alone(tmp_path, path):
+    folder = tmp_path / "bundle"
+    (folder / "models").mkdir(parents=True)
+    for place in (tmp_path / "secret.pt", folder / "models" / "code.pt", folder / "models" / "code.txt"):
+        torch.save({"a": torch.ones(2)}, place)
+    (folder / "models" / "link.pt").symlink_to(tmp_path / "secret.pt")
+    names, given = allowed_names(folder), {"root": str(folder)}
+    honest = {"x": "$torch.load(@root + '/models/code.pt', map_location=torch.device('cuda'), weights_only=False)['a']"}
+    assert ConfigReader(honest, "bundle", names=names, given=given).get("x").tolist() == [1.0, 1.0]
+    path = path.format(folder) if isinstance(path, str) else path
+    with pytest.raises(ConfigError, match=r"expected a .pt file of the bundle, got "):
+        ConfigReader({"x": f"$torch.load({path!r})"}, "bundle", names=names).get("x")
 
 
 def test_arrays_in_large_files_are_not_read(tmp_path, monkeypatch):

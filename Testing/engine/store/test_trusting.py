@@ -1,6 +1,7 @@
 """Code of a bundle's own runs only after its user's word, and only as long as nothing of it was changed."""
 
 import json
+import sys
 
 import nibabel
 import numpy as np
@@ -105,7 +106,8 @@ def has_run(folder):
     return (folder / "scripts" / "ran").exists()
 
 
-def test_it_runs_after_trust_and_not_before(folder, store, volume):
+def test_it_runs_after_trust_and_not_before(folder, store, volume, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     with pytest.raises(ConfigError, match=r"asks for scripts.own.Own"):
         install(folder)
     package = install(folder, keep_refused=True)
@@ -130,7 +132,9 @@ def test_it_runs_after_trust_and_not_before(folder, store, volume):
     bright = volume.array[0] > volume.array[0].mean()
     assert (result.mask("spleen") == bright).mean() > 0.95
     assert any("ran code of its own" in note for note in result.record.warnings)
-    assert not list(package.folder.rglob("__pycache__"))
+    assert not list(package.folder.rglob("__pycache__")), "it would change the checksum"
+    assert not sys.dont_write_bytecode
+    assert not [name for name in sys.modules if name.partition(".")[0] == "scripts"]
     untrust("own_code")
     with pytest.raises(ModelError, match=r"asks for scripts.own.Own"):
         run(settings("own_code"), [volume])
