@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from desktop.loop_probe import LoopProbe
+from desktop.loop_probe import LoopProbe, slowdown
 from worker_control import gone
 
 BLOCKED_S = 0.1
@@ -341,9 +341,10 @@ def test_an_old_result_is_gone_when_a_run_starts(desktop, a_panel, a_volume, beh
 
 
 def test_the_event_loop_is_never_kept_during_a_run(desktop, a_panel, behaviour):
-    """From Apply to the end, with a volume of 512 x 512 x 100; measured against the idle loop of this moment.
+    """From Apply to the end, with a volume of 512 x 512 x 100 and a labelmap without background.
 
-    What the machine's other work takes from an idle loop is no fault of the run.
+    By this thread's processor time the limit holds as it is; by the clock, what the machine's other work takes from
+    an idle loop and from any thread that computes is added.
     """
     import slicer
 
@@ -354,14 +355,20 @@ def test_the_event_loop_is_never_kept_during_a_run(desktop, a_panel, behaviour):
     node_from_volume(slicer.mrmlScene, Volume(array, np.eye(4), modality="MR"), "large")
     desktop.process_events()
     a_panel.enter()
-    run_to_end(desktop, a_panel)  # the worker is started
     with LoopProbe() as idle:
         end = time.monotonic() + 3
         desktop.wait_until(lambda: time.monotonic() > end)
     behaviour("windows")
+    factor = slowdown()
     with LoopProbe() as running:
         a_panel.ui.applyButton.click()
         desktop.wait_until(lambda: not a_panel.logic.running)
     assert a_panel.ui.statusLabel.text.startswith("Done in ")
-    print(f"longest time without an event: idle {1000 * idle.longest_s:.0f} ms, run {1000 * running.longest_s:.0f} ms")
-    assert running.longest_s < BLOCKED_S + idle.longest_s
+    factor = max(factor, slowdown())
+    print(
+        f"longest time without an event: {1000 * running.longest_s:.0f} ms by the clock, of it "
+        f"{1000 * running.longest_busy_s:.0f} ms of work; idle {1000 * idle.longest_s:.0f} ms; "
+        f"others' work makes all {factor:.1f} times longer"
+    )
+    assert running.longest_busy_s < BLOCKED_S
+    assert running.longest_s < BLOCKED_S * factor + idle.longest_s

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
+import worker_behaviours
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,8 @@ from SlicerCNNSegLib.engine.classification.model import ClassLabel
 from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
 from SlicerCNNSegLib.engine.errors import SettingsError, WorkerError
 from SlicerCNNSegLib.engine.region import Region
-from SlicerCNNSegLib.engine.result import RunRecord
+from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
+from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.volume import Geometry, Volume
 from SlicerCNNSegLib.worker import interface
@@ -108,6 +110,14 @@ def test_a_classification_comes_back_with_its_heat_map():
     assert back.rows() == result.rows()
 
 
+def test_counted_structures_travel_and_are_not_counted_again(monkeypatch):
+    volume = Volume(np.random.default_rng(0).normal(size=(1, 5, 6, 7)), np.eye(4))
+    result = worker_behaviours.answer(SegmentationSettings("m"), [volume])
+    assert [row.voxels for row in result.structures] == [210, *np.bincount(result.labelmap.ravel())[1:]]
+    monkeypatch.setattr(SegmentationResult, "_count", lambda self: pytest.fail("counted again"))
+    assert there_and_back(result).structures == result.structures
+
+
 def reachable(kind: Any) -> Iterator[type]:
     """The dataclasses that values of a type hold."""
     for part in get_args(kind):
@@ -117,6 +127,12 @@ def reachable(kind: Any) -> Iterator[type]:
         for field, hint in get_type_hints(kind).items():
             if field in {one.name for one in dataclasses.fields(kind)}:
                 yield from reachable(hint)
+
+
+def test_the_worker_takes_and_gives_what_the_front_door_does():
+    hints = get_type_hints(run)
+    assert set(get_args(hints["settings"])) == set(get_args(interface.Settings))
+    assert set(get_args(hints["return"])) == set(get_args(interface.Result))
 
 
 def test_everything_that_goes_in_or_comes_out_of_a_run_travels():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, asdict, dataclass, field
 
 import numpy as np
 
@@ -81,6 +81,8 @@ class SegmentationResult:
     compounds:
         Of a model whose structures may overlap: the structures, each made up of several values. The labels are
         then the combinations that were found.
+    counted:
+        The ``structures`` of this labelmap, from where they were counted before; None counts them.
 
     Raises
     ------
@@ -94,18 +96,21 @@ class SegmentationResult:
     record: RunRecord
     compounds: tuple[Compound, ...] = ()
     structures: tuple[Structure, ...] = field(init=False)
+    counted: InitVar[tuple[Structure, ...] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, counted: tuple[Structure, ...] | None) -> None:
         if self.labelmap.shape != self.geometry.shape_kji:
             raise GeometryError(
                 f"Expected a labelmap of shape (k, j, i) {self.geometry.shape_kji}, got {self.labelmap.shape}."
             )
+        object.__setattr__(self, "structures", self._count() if counted is None else counted)
+
+    def _count(self) -> tuple[Structure, ...]:
         counts = np.bincount(self.labelmap.ravel(), minlength=max((x.value for x in self.labels), default=0) + 1)
         voxel_mm3 = self.geometry.voxel_volume_mm3
         found = [(x.label, sum(int(counts[v]) for v in x.values if v < counts.size)) for x in self.compounds]
         found += [(x, int(counts[x.value])) for x in self.labels]
-        structures = (Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
-        object.__setattr__(self, "structures", tuple(structures))
+        return tuple(Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
 
     def mask(self, name: str) -> np.ndarray:
         """Boolean mask (k, j, i) of the structure of that name.

@@ -36,6 +36,9 @@ CLASSES = {
 }
 """What may travel: each class with its module of the engine."""
 
+WORKED_OUT = {"SegmentationResult": {"counted": "structures"}}
+"""What constructors take besides fields, and the attribute it comes from: counting a large labelmap takes 0.1 s."""
+
 SMALL_VOXELS = 64
 """Arrays up to this size (matrices) travel inside the JSON, which keeps every bit of their numbers."""
 
@@ -67,7 +70,7 @@ def encoded(value: object, arrays: list[np.ndarray]) -> Any:
         return {str(key): encoded(item, arrays) for key, item in value.items()}
     name = type(value).__name__
     if is_dataclass(value) and name in CLASSES and type(value) is _class(name):
-        own = {field.name: encoded(getattr(value, field.name), arrays) for field in fields(value) if field.init}
+        own = {key: encoded(getattr(value, attribute), arrays) for key, attribute in _arguments(name).items()}
         return {"$class": name, "fields": own}
     raise TypeError(f"A {name} does not travel between worker and client; the classes that do are in {__name__}.")
 
@@ -96,9 +99,8 @@ def decoded(tree: Any, arrays: Sequence[np.ndarray]) -> Any:
         case {"$frozenset": list(items)}:
             return frozenset(decoded(item, arrays) for item in items)
         case {"$class": str(name), "fields": dict(own)} if name in CLASSES:
-            cls = _class(name)
-            if set(own) <= {field.name for field in fields(cls) if field.init}:
-                return cls(**{key: decoded(item, arrays) for key, item in own.items()})
+            if own.keys() <= _arguments(name).keys():
+                return _class(name)(**{key: decoded(item, arrays) for key, item in own.items()})
     if any(key.startswith("$") for key in tree):
         raise WorkerError(f"Expected something that travels between worker and client, got {str(tree)[:120]}.")
     return {key: decoded(item, arrays) for key, item in tree.items()}
@@ -116,3 +118,8 @@ def _encoded_array(array: np.ndarray, arrays: list[np.ndarray]) -> dict[str, Any
 def _class(name: str) -> Any:
     engine = f"{__package__.rpartition('.')[0]}.engine"
     return getattr(import_module(f"{engine}.{CLASSES[name]}"), name)
+
+
+def _arguments(name: str) -> dict[str, str]:
+    """Names of a constructor's arguments, each with its attribute."""
+    return {field.name: field.name for field in fields(_class(name)) if field.init} | WORKED_OUT.get(name, {})
