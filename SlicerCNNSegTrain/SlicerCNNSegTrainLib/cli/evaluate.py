@@ -53,17 +53,22 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def print_numbers(title: str, numbers: dict[str, Any]) -> None:
-    """Print Dice of each structure and over structures."""
+    """Print Dice of each structure and over structures, or AUC and its company of each class and over classes."""
+    from ..engine.results.card import CLASS_COLUMNS, COLUMNS
     from ..engine.results.evaluate import in_words
 
     for name, metrics in numbers.items():
-        print(f"{title}, {name}: Dice {in_words(metrics.get('dice'), 4, '95 % interval ')}")
+        columns = CLASS_COLUMNS if "auc" in metrics else {"dice": COLUMNS["dice"]}
+        told = [f"{words} {in_words(metrics.get(metric), 4, '95 % interval ')}" for metric, words in columns.items()]
+        print(f"{title}, {name}: {', '.join(text for text in told if not text.endswith(' -') or len(columns) == 1)}")
 
 
 def print_worst(folder: Path) -> None:
-    """Print the cases with the lowest Dice, and where their predictions lie."""
+    """Print the cases with the lowest Dice, of a segmentation, and where predictions and truth lie."""
     from ..engine.results.evaluate import read_report
 
-    worst = read_report(folder)["summary"]["all_labels"]["metrics"]["dice"]["worst"]
-    print("Worst: " + ", ".join(f"{one['case']} {one['value']:.3f}" for one in worst))
+    report = read_report(folder)
+    if "summary" in report:
+        worst = report["summary"]["all_labels"]["metrics"]["dice"]["worst"]
+        print("Worst: " + ", ".join(f"{one['case']} {one['value']:.3f}" for one in worst))
     print(f"Predictions and truth: {folder}")

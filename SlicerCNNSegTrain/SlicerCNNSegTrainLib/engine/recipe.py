@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from SlicerCNNSegLib.engine.classification.framing import Framing
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
 
 _LIBRARY = Path(__file__).resolve().parents[1]
@@ -66,6 +68,32 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """How a classification is learned, beyond what all tasks share.
+
+    Parameters
+    ----------
+    balanced_sampling:
+        Draw each class as often as the others; else each epoch goes once through all images.
+    label_smoothing:
+        Share of the truth that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+    mixup:
+        Above 0 images are mixed in pairs, with shares drawn from Beta(mixup, mixup) (Zhang et al. 2018,
+        arXiv:1710.09412).
+    """
+
+    balanced_sampling: bool = False
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise SettingsError(f"Expected classes.label_smoothing from 0 to below 1, got {self.label_smoothing}.")
+        if self.mixup < 0:
+            raise SettingsError(f"Expected classes.mixup of 0 or more, got {self.mixup}.")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How to train one model.
 
@@ -77,7 +105,8 @@ class Recipe:
     network:
         Network definition (``_target_`` and arguments), see ``engine/networks``.
     preprocessing:
-        MONAI transforms as plain data, see ``engine/preprocess.py``.
+        MONAI transforms as plain data, see ``engine/preprocess.py``; of a classification
+        ``engine/classification/framing.py``.
     augmentation:
         Probability of each augmentation, see ``training/augmentation.py``; 0 switches it off.
     inference:
@@ -117,6 +146,8 @@ class Recipe:
         Stop after so many validations without a better one; 0 never stops early.
     start:
         What to start from.
+    classes:
+        Of a classification; its classes themselves stand in ``model``.
     folds, fold, seed:
         Number of folds and which one is held out, and every random number.
     """
@@ -147,6 +178,7 @@ class Recipe:
     validate_every: int = 500
     patience: int = 0
     start: Start = field(default_factory=Start)
+    classes: Classes = field(default_factory=Classes)
     folds: int = 5
     fold: int = 0
     seed: int = 0
@@ -164,8 +196,9 @@ class Recipe:
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
         object.__setattr__(self, "preprocessing", tuple(self.preprocessing))
         object.__setattr__(self, "mirrored", tuple((int(a), int(b)) for a, b in self.mirrored))
-        if isinstance(self.start, Mapping):
-            object.__setattr__(self, "start", _start_from_json(self.start))
+        for name, kind in (("start", Start), ("classes", Classes)):
+            if isinstance(getattr(self, name), Mapping):
+                object.__setattr__(self, name, _part_from_json(name, kind, getattr(self, name)))
         strangers = sorted({value for pair in self.mirrored for value in pair} - set(self.label_values))
         if strangers:
             raise SettingsError(
@@ -173,7 +206,33 @@ class Recipe:
             )
         if self.ignore_value in self.label_values:
             raise SettingsError(f"The label value {self.ignore_value} is ignore_value and a structure; choose another.")
-        object.__setattr__(self, "prepared", Preprocessing.from_transforms(self.preprocessing))
+        _one_of("model.task", self.task, (SEGMENTATION, CLASSIFICATION))
+        if self.task == CLASSIFICATION:
+            size = (*self.framing.size, 1) if self.flat else self.framing.size
+            if size != self.patch_size:
+                raise SettingsError(f"Expected patch_size {size}, the preprocessing's size, got {self.patch_size}.")
+        steps = self.preprocessing if self.task == SEGMENTATION else ()
+        object.__setattr__(self, "prepared", Preprocessing.from_transforms(steps))
+
+    @property
+    def task(self) -> str:
+        """What is learned."""
+        return str(self.model.get("task", SEGMENTATION))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of a classification: the classes, in the order of the network's scores."""
+        return tuple(str(one["name"]) for one in self.model.get("classes", ()))
+
+    @property
+    def multi_label(self) -> bool:
+        """Of a classification: whether classes don't exclude each other."""
+        return bool(self.model.get("multi_label", False))
+
+    @property
+    def framing(self) -> Framing:
+        """Of a classification: the way from an image to the network's window."""
+        return Framing.from_transforms(self.preprocessing, int(self.inference.get("slices", int(self.flat))))
 
     @property
     def flat(self) -> bool:
@@ -197,9 +256,10 @@ class Recipe:
     def decisive(self) -> dict[str, Any]:
         """The part that decides the weights: not what is only told about the model, nor how it is run later."""
         values = json.loads(json.dumps(self.to_json()))  # tuples and lists alike
-        structures = [label["value"] for label in values.pop("model")["labels"]]
+        model = values.pop("model")
+        structures = [label["value"] for label in model["labels"]]
         del values["inference"]
-        return values | {"structures": structures}
+        return values | {"structures": structures, "classes_of_model": model.get("classes", [])}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
@@ -239,12 +299,12 @@ class Recipe:
             raise FileReadError(f"{path} is no valid JSON: {error}.") from error
 
 
-def _start_from_json(data: Mapping[str, Any]) -> Start:
+def _part_from_json(name: str, kind: type[Start] | type[Classes], data: Mapping[str, Any]) -> Start | Classes:
     try:
-        return Start(**data)
+        return kind(**data)
     except TypeError as error:
-        names = ", ".join(f.name for f in fields(Start))
-        raise SettingsError(f"Expected {names} in the recipe's start, got {', '.join(data)}.") from error
+        names = ", ".join(f.name for f in fields(kind))
+        raise SettingsError(f"Expected {names} in the recipe's {name}, got {', '.join(data)}.") from error
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:

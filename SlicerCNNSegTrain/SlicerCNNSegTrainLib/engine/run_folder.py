@@ -24,7 +24,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ from typing import Any
 from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
-from .data.cases import TrainingCase, TrainingData
+from .data.cases import AnyCase, ClassifiedImage, TrainingCase, TrainingData
+from .data.classes import read_classified
 from .data.read import read_data
 from .data.splits import Division
 from .recipe import Recipe
@@ -112,7 +113,7 @@ class FoldFolder:
         """Predictions and truth of the held-out cases."""
         return self.path / "validation"
 
-    def write_split(self, data: Path, division: Division, fold: int) -> None:
+    def write_split(self, data: Path, division: Division[AnyCase], fold: int) -> None:
         """Keep where the data is and how it was divided."""
         split = {
             "data": str(data.resolve()),
@@ -131,16 +132,47 @@ class FoldFolder:
         FileReadError
             The folder holds no training, or its data has changed since.
         """
+        split = self._read_split()
+        data = read_data(Path(split["data"]), Recipe.read(self.recipe).channel_names)
+        return _named(data.cases, split, part)
+
+    def images(self, part: str) -> list[ClassifiedImage]:
+        """The same of a classification.
+
+        Raises
+        ------
+        FileReadError, InputError
+            The folder holds no training, or its table has changed since.
+        """
+        split = self._read_split()
+        return _named(classified_images(Path(split["data"]), Recipe.read(self.recipe)), split, part)
+
+    def _read_split(self) -> dict[str, Any]:
         try:
-            split = json.loads(self.split.read_text(encoding="utf-8"))
+            split: dict[str, Any] = json.loads(self.split.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FileReadError(f"{self.path} holds no training: it has no readable {self.split.name}.") from error
-        data = read_data(Path(split["data"]), Recipe.read(self.recipe).channel_names)
-        cases = {case.id: case for case in data.cases}
-        gone = [case_id for case_id in split[part] if case_id not in cases]
-        if gone:
-            raise FileReadError(f"{len(gone)} cases of the run are no longer in {split['data']} (first: {gone[0]}).")
-        return [cases[case_id] for case_id in split[part]]
+        return split
+
+
+def _named(cases: Sequence[AnyCase], split: Mapping[str, Any], part: str) -> list[AnyCase]:
+    """The cases of a part, in the order in which the split names them."""
+    by_id = {case.id: case for case in cases}
+    gone = [case_id for case_id in split[part] if case_id not in by_id]
+    if gone:
+        raise FileReadError(f"{len(gone)} cases of the run are no longer in {split['data']} (first: {gone[0]}).")
+    return [by_id[case_id] for case_id in split[part]]
+
+
+def classified_images(table: Path, recipe: Recipe) -> list[ClassifiedImage]:
+    """The images of a classification's table.
+
+    Raises
+    ------
+    FileReadError, InputError
+        See ``read_classified``.
+    """
+    return read_classified(table, recipe.channel_names, recipe.class_names, multi_label=recipe.multi_label)
 
 
 @dataclass(frozen=True)
@@ -224,6 +256,17 @@ class RunFolder:
         """
         kept = self._kept_data()
         return read_data(Path(kept["data"]), recipe.channel_names), bool(kept["allow_empty"])
+
+    def read_images(self, recipe: Recipe) -> tuple[Path, list[ClassifiedImage]]:
+        """The run's table and its images, of a classification.
+
+        Raises
+        ------
+        FileReadError, InputError
+            The folder is no run, or the table is wrong.
+        """
+        table = Path(self._kept_data()["data"])
+        return table, classified_images(table, recipe)
 
     def _kept_data(self) -> dict[str, Any]:
         try:

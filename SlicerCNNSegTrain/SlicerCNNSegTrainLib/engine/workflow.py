@@ -10,35 +10,40 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.evaluation.folders import merge_reports
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.progress import Progress
 from SlicerCNNSegLib.engine.store.self_check import make_self_check
 
 from .checking.check import check_data, divide_read
-from .checking.findings import CheckReport
-from .data.reading import Reading, read_cases
-from .data.splits import Division, divide
+from .checking.checked import CheckedData
+from .classifying import evaluate_classifier, evaluate_test_images, read_checked_images, summarise_classifiers
+from .data.reading import read_cases
+from .data.splits import divide
 from .planning.plan import Plan
 from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
 from .results.batch_sheet import batch_sheet, plain_crop
-from .results.card import CARD, complete_bundle
+from .results.card import CARD, card_text, complete_bundle
 from .results.contact_sheet import write_contact_sheet
 from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
 from .results.export import export_bundle
 from .results.observers import CurvesPicture, RunObserver, TensorBoardLog
 from .run_folder import FoldFolder, RunFolder, write_json
+from .training.classification import ClassificationTask
 from .training.hardware import Hardware
 from .training.ranks import ALONE, Ranks
+from .training.samples import Sample
 from .training.segmentation import SegmentationTask
+from .training.task import Task
 from .training.trainer import Trainer
 from .transfer.start import start_network
 
@@ -51,18 +56,11 @@ LOG = logging.getLogger(__name__)
 SHEET_BATCHES = 2
 """Batches on the contact sheet."""
 
+TASKS: Mapping[str, Callable[..., Task]] = {SEGMENTATION: SegmentationTask, CLASSIFICATION: ClassificationTask}
+"""What learns each task: recipe, training and held-out samples in; ``precision`` and ``ranks`` by name."""
+
 PLAIN, MIRRORED = "plain", "mirrored"
 """Folders of an evaluation without and with test-time mirroring."""
-
-
-@dataclass(frozen=True)
-class CheckedData:
-    """The cases of a run, read and found good, and how they are divided."""
-
-    path: Path
-    reading: Reading
-    division: Division
-    report: CheckReport
 
 
 def begin_run(
@@ -95,6 +93,8 @@ def read_checked(run: RunFolder, recipe: Recipe, folds: Sequence[int], progress:
     SettingsError
         A fold does not exist, or the cases cannot be divided.
     """
+    if recipe.task == CLASSIFICATION:
+        return read_checked_images(run, recipe, folds, progress)
     data, allow_empty = run.read_data(recipe)
     for number in folds:
         divide(data.cases, recipe.folds, recipe.seed).held_out(number)  # a wrong fold is told before all is read
@@ -133,7 +133,7 @@ def train_fold(
         for cases in (data.division.training(fold.number), data.division.held_out(fold.number))
     )
     learner = start_network(recipe)
-    task = SegmentationTask(recipe, training, held_out, precision=hardware.precision, ranks=ranks)
+    task: Task = TASKS[recipe.task](recipe, training, held_out, precision=hardware.precision, ranks=ranks)
     trainer = Trainer(
         replace(recipe, fold=fold.number),
         fold,
@@ -150,9 +150,10 @@ def train_fold(
         if learner.report:
             write_json(fold.start, learner.report.to_json())
             LOG.warning(learner.report.text())
-        if not fold.last.exists():
+        pictured = [sample for sample in training if isinstance(sample, Sample)]
+        if pictured and not fold.last.exists():
             batches = [task.batch(step) for step in range(SHEET_BATCHES)]
-            write_contact_sheet(fold.contact_sheet, batch_sheet(recipe, batches, plain_crop(training, recipe)))
+            write_contact_sheet(fold.contact_sheet, batch_sheet(recipe, batches, plain_crop(pictured, recipe)))
     return trainer.run(progress)
 
 
@@ -172,6 +173,8 @@ def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
     FileReadError
         Its data has gone.
     """
+    if Recipe.read(fold.recipe).task == CLASSIFICATION:
+        return evaluate_classifier(fold, fold.validation / PLAIN, bar)
     cases = fold.cases("held_out")
     shutil.rmtree(fold.model, ignore_errors=True)
     recipe = export_bundle(fold, fold.model)
@@ -180,7 +183,8 @@ def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
         with bar(f"Evaluating fold {fold.number}{' with mirroring' * mirror}") as progress:
             report = evaluate_bundle(fold.model, cases, recipe, fold.validation / place, progress, mirror=mirror)
         numbers.append(summarise(report))
-    complete_bundle(fold.model, recipe, fold, *numbers)
+    metrics = {"held_out": numbers[0], "held_out_mirrored": numbers[1]}
+    complete_bundle(fold.model, metrics, card_text(recipe, fold, *numbers))
     return numbers[0]
 
 
@@ -192,6 +196,8 @@ def summarise_folds(run: RunFolder) -> dict[str, Any]:
     FileReadError
         No fold has been trained, or one was not evaluated.
     """
+    if Recipe.read(run.folds[0].recipe).task == CLASSIFICATION:
+        return summarise_classifiers(run, [fold.validation / PLAIN for fold in run.folds])
     report = merge_reports([read_report(fold.validation / PLAIN) for fold in run.folds])
     write_json(run.out_of_fold, report)
     return summarise(report)
@@ -215,8 +221,10 @@ def export_run(run: RunFolder, bundle: Path, bar: Bar) -> None:
             evaluate_fold(fold, bar)
     with replacing_model(bundle) as temporary:
         assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
-        with bar("Making the self-check") as progress:
-            make_self_check(ModelPackage.read(temporary), progress)
+        package = ModelPackage.read(temporary)
+        if package.task == SEGMENTATION:
+            with bar("Making the self-check") as progress:
+                make_self_check(package, progress)
 
 
 def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
@@ -234,7 +242,8 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
             "evaluation, would make the numbers too good; keep new cases for another test."
         )
     folds = run.folds
-    cases = folds[0].cases("test")
+    recipe = Recipe.read(folds[0].recipe)
+    cases = folds[0].images("test") if recipe.task == CLASSIFICATION else folds[0].cases("test")
     if not cases:
         raise SettingsError("The data has no test cases: expected 'test' in the column 'split' of a table.")
     with tempfile.TemporaryDirectory() as temporary:
@@ -243,8 +252,10 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
             if not is_evaluated(fold):
                 evaluate_fold(fold, bar)
         assemble_model(folds, bundle, None)
+        if recipe.task == CLASSIFICATION:
+            return evaluate_test_images(folds[0], bundle, place, bar)
         with bar("Evaluating the test cases") as progress:
-            return summarise(evaluate_bundle(bundle, cases, Recipe.read(folds[0].recipe), place, progress))
+            return summarise(evaluate_bundle(bundle, folds[0].cases("test"), recipe, place, progress))
 
 
 def is_evaluated(fold: FoldFolder) -> bool:

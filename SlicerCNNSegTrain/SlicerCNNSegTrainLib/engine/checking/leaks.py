@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from ..data.cases import TrainingCase
+from ..data.cases import PatientCase
 from .duplicates import equal_groups, near_groups
 from .facts import CaseFacts
 from .findings import ERROR, WARNING, Finding
@@ -42,7 +42,7 @@ def find_leaks(facts: Sequence[CaseFacts], parts: Mapping[str, str]) -> list[Fin
     return findings
 
 
-def find_patient_leaks(cases: Sequence[TrainingCase], parts: Mapping[str, str]) -> list[Finding]:
+def find_patient_leaks(cases: Sequence[PatientCase], parts: Mapping[str, str]) -> list[Finding]:
     """Patients of whom cases lie in several parts; one error each."""
     patients: dict[str, list[str]] = defaultdict(list)
     for case in cases:

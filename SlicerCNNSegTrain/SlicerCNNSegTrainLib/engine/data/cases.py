@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 """What the column ``split`` of a table may say."""
+
+
+class PatientCase(Protocol):
+    """What dividing cases needs to know of each."""
+
+    @property
+    def id(self) -> str:
+        """Unique in its data."""
+
+    @property
+    def patient(self) -> str:
+        """Cases of one patient are never divided between training and validation."""
+
+    @property
+    def split(self) -> str:
+        """One of ``SPLITS`` where the data fixes it, else empty."""
+
+
+AnyCase = TypeVar("AnyCase", bound=PatientCase)
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,25 @@ class TrainingCase:
     id: str
     images: tuple[Path, ...]
     label: Path
+    patient: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class ClassifiedImage:
+    """One image (one file per channel) and the classes that it is of.
+
+    Parameters
+    ----------
+    id, images, patient, split:
+        As of a ``TrainingCase``.
+    classes:
+        Names: one, or, where classes don't exclude each other, any number.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    classes: tuple[str, ...]
     patient: str
     split: str = ""
 

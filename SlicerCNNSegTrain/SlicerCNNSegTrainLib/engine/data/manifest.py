@@ -10,7 +10,7 @@ from SlicerCNNSegLib.engine.errors import FileReadError, InputError
 from SlicerCNNSegLib.engine.files.paths import safe_name, stem
 from SlicerCNNSegLib.engine.files.rows import Row, read_rows
 
-from .cases import SPLITS, TrainingCase, TrainingData
+from .cases import SPLITS, PatientCase, TrainingCase, TrainingData
 from .description import read_description
 
 IMAGE, LABEL = "image", "label"
@@ -42,19 +42,25 @@ def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
     columns, rows = read_rows(path)
     sources = _source_columns(path, columns, channels)
     cases = [_case(path.parent, row, sources) for row in rows]
-    for case, row in zip(cases, rows, strict=True):
-        twin = next(other for other in cases if other.id.casefold() == case.id.casefold())
-        if twin is not case:
-            raise InputError(
-                f"{row.place}: two rows are the case {case.id!r}; name each in the column 'case', or remove one."
-            )
-    if len({bool(case.split) for case in cases}) > 1:
-        missing = next(row for case, row in zip(cases, rows, strict=True) if not case.split)
-        raise InputError(f"{missing.place} has no split, other rows have; fill in {', '.join(SPLITS)} for all or none.")
+    check_rows(cases, rows)
     description = read_description(path.parent)
     if not description.channels and sources != (IMAGE,):
         description = replace(description, channels=sources)
     return TrainingData(path, tuple(cases), description)
+
+
+def check_rows(cases: Sequence[PatientCase], rows: Sequence[Row]) -> None:
+    """Raise InputError where two rows are one case, or where some have a split and others none."""
+    seen: set[str] = set()
+    for case, row in zip(cases, rows, strict=True):
+        if case.id.casefold() in seen:
+            raise InputError(
+                f"{row.place}: two rows are the case {case.id!r}; name each in the column 'case', or remove one."
+            )
+        seen.add(case.id.casefold())
+    if len({bool(case.split) for case in cases}) > 1:
+        missing = next(row for case, row in zip(cases, rows, strict=True) if not case.split)
+        raise InputError(f"{missing.place} has no split, other rows have; fill in {', '.join(SPLITS)} for all or none.")
 
 
 def _source_columns(path: Path, columns: tuple[str, ...], channels: Sequence[str]) -> tuple[str, ...]:
@@ -73,16 +79,33 @@ def _source_columns(path: Path, columns: tuple[str, ...], channels: Sequence[str
 
 
 def _case(folder: Path, row: Row, sources: Sequence[str]) -> TrainingCase:
-    files = [_file(folder, row, column) for column in (*sources, LABEL)]
-    cells = row.cells
-    case_id = safe_name(cells.get("case") or stem(files[-1]))
-    split = cells.get("split", "").lower()
+    files = [file_of(folder, row, column) for column in (*sources, LABEL)]
+    case_id = safe_name(row.cells.get("case") or stem(files[-1]))
+    return TrainingCase(case_id, tuple(files[:-1]), files[-1], row.cells.get("patient") or case_id, split_of(row))
+
+
+def split_of(row: Row) -> str:
+    """What the row's column ``split`` says, or "".
+
+    Raises
+    ------
+    InputError
+        It is no split.
+    """
+    split = row.cells.get("split", "").lower()
     if split and split not in SPLITS:
-        raise InputError(f"{row.place}: expected a split out of {', '.join(SPLITS)}, got {cells['split']!r}.")
-    return TrainingCase(case_id, tuple(files[:-1]), files[-1], cells.get("patient") or case_id, split)
+        raise InputError(f"{row.place}: expected a split out of {', '.join(SPLITS)}, got {row.cells['split']!r}.")
+    return split
 
 
-def _file(folder: Path, row: Row, column: str) -> Path:
+def file_of(folder: Path, row: Row, column: str) -> Path:
+    """The file in a cell.
+
+    Raises
+    ------
+    InputError, FileReadError
+        The cell is empty, or there is no such file.
+    """
     if not row.cells[column]:
         raise InputError(f"{row.place} has no file in the column {column!r}; fill it in or remove the row.")
     path = folder / row.cells[column]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 
-from .cases import TEST, TRAIN, VALIDATION, TrainingCase
+from .cases import TEST, TRAIN, VALIDATION, AnyCase
 
 
 @dataclass(frozen=True)
-class Division:
+class Division(Generic[AnyCase]):
     """Which part each case belongs to.
 
     Parameters
@@ -30,7 +31,7 @@ class Division:
         What the patients were shuffled with.
     """
 
-    cases: tuple[TrainingCase, ...]
+    cases: tuple[AnyCase, ...]
     parts: Mapping[str, str]
     folds: int
     seed: int
@@ -40,7 +41,7 @@ class Division:
         """The folds that can be held out; one, of number 0, when the data fixes it."""
         return tuple(range(self.folds or 1))
 
-    def held_out(self, fold: int) -> list[TrainingCase]:
+    def held_out(self, fold: int) -> list[AnyCase]:
         """The cases that a run of this fold is validated on; a fixed division has the same for every fold.
 
         Raises
@@ -53,13 +54,13 @@ class Division:
         part = f"fold {fold}" if self.folds else VALIDATION
         return [case for case in self.cases if self.parts[case.id] == part]
 
-    def training(self, fold: int) -> list[TrainingCase]:
+    def training(self, fold: int) -> list[AnyCase]:
         """The cases that a run of this fold is trained on."""
         away = {case.id for case in self.held_out(fold)}
         return [case for case in self.cases if case.id not in away and self.parts[case.id] != TEST]
 
     @property
-    def test(self) -> list[TrainingCase]:
+    def test(self) -> list[AnyCase]:
         """The cases that no run touches."""
         return [case for case in self.cases if self.parts[case.id] == TEST]
 
@@ -76,8 +77,8 @@ class Division:
 
 
 def divide(
-    cases: Sequence[TrainingCase], folds: int, seed: int, presence: Mapping[str, frozenset[int]] | None = None
-) -> Division:
+    cases: Sequence[AnyCase], folds: int, seed: int, presence: Mapping[str, frozenset[int]] | None = None
+) -> Division[AnyCase]:
     """Divide the cases as the data says, or into folds of patients.
 
     Patients are shuffled with ``seed``, those with the same structures brought together, and dealt out

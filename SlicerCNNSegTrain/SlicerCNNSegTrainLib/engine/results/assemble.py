@@ -12,11 +12,13 @@ from typing import Any
 
 from SlicerCNNSegLib.engine.errors import OutputError
 from SlicerCNNSegLib.engine.files.atomic import replacing
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION
 from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..recipe import Recipe
 from ..run_folder import FoldFolder, write_json
-from .card import CARD, ensemble_card
+from .card import CARD, class_ensemble_card, ensemble_card
+from .classified import mean_temperature, store_temperature
 from .export import WEIGHTS
 
 
@@ -64,6 +66,9 @@ def assemble_model(folds: Sequence[FoldFolder], bundle: Path, numbers: dict[str,
     (bundle / WEIGHTS).unlink()
     for fold in folds:
         shutil.copyfile(fold.model / WEIGHTS, bundle / Path(WEIGHTS).with_name(f"fold_{fold.number}.safetensors"))
+    recipe = Recipe.read(folds[0].recipe)
+    if recipe.task == CLASSIFICATION:
+        store_temperature(bundle, mean_temperature([fold.model for fold in folds]))
     path = bundle / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
     metadata["eval_metrics"] = {"out_of_fold": numbers} if numbers else {}
@@ -71,5 +76,6 @@ def assemble_model(folds: Sequence[FoldFolder], bundle: Path, numbers: dict[str,
     write_json(path, metadata)
     (bundle / CARD).unlink()
     if numbers:
+        card = class_ensemble_card if recipe.task == CLASSIFICATION else ensemble_card
         with replacing(bundle / CARD) as temporary:
-            temporary.write_text(ensemble_card(Recipe.read(folds[0].recipe), folds, numbers), encoding="utf-8")
+            temporary.write_text(card(recipe, folds, numbers), encoding="utf-8")

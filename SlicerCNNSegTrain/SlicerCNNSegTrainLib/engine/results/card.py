@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,26 @@ from .evaluate import in_words
 
 CARD = "README.md"
 COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
+CLASS_COLUMNS = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "ECE"}
 
 
-def complete_bundle(
-    bundle: Path, recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: dict[str, Any]
-) -> None:
+def complete_bundle(bundle: Path, metrics: Mapping[str, Any], text: str) -> None:
     """Write the metrics and the checksum into the bundle's metadata, and its card.
 
     Parameters
     ----------
-    plain, mirrored:
-        ``summarise``'s numbers without and with test-time mirroring.
+    metrics:
+        By what they were measured on.
+    text:
+        The card.
     """
     path = bundle / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
-    metadata["eval_metrics"] = {"held_out": plain, "held_out_mirrored": mirrored}
+    metadata["eval_metrics"] = dict(metrics)
     metadata["cnnseg"]["sha256"] = ModelPackage.read(bundle).sha256
     write_json(path, metadata)
     with replacing(bundle / CARD) as temporary:
-        temporary.write_text(card_text(recipe, run, plain, mirrored), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def card_text(recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
@@ -71,6 +73,47 @@ def ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str
     return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
 
 
+def class_card(recipe: Recipe, run: FoldFolder, numbers: dict[str, Any], temperature: float) -> str:
+    """The card of one training of a classifier, as Markdown."""
+    split = json.loads(run.split.read_text(encoding="utf-8"))
+    test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
+    data = (
+        f"{recipe.model['data_source']}. {len(split['training'])} images were trained on, {len(split['held_out'])} "
+        f"were held out{test} ({split['division']})."
+    )
+    how = [
+        f"On the {len(split['held_out'])} held-out images, by the commands above, with 95 % intervals.",
+        "The step was chosen on the same images, and the temperature, by which scores are divided, was fitted to them",
+        f"({temperature:.3f}), so the numbers are slightly optimistic.",
+        "",
+        *_class_table(numbers),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, run)], how)
+
+
+def class_ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str, Any]) -> str:
+    """The card of an ensemble of classifiers, as Markdown."""
+    data = (
+        f"{recipe.model['data_source']}. {len(folds)} networks, each trained with another of {recipe.folds} folds of "
+        f"patients held out (shuffled with seed {recipe.seed}); their probabilities are averaged."
+    )
+    how = [
+        "On all images, each classified by the one network that had not seen it, with 95 % intervals.",
+        "The ensemble itself has seen all of them, so it is not measured here.",
+        "",
+        *_class_table(numbers),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
+
+
+def _class_table(numbers: Mapping[str, Any]) -> list[str]:
+    lines = ["| class | " + " | ".join(CLASS_COLUMNS.values()) + " |", "| --- " * (1 + len(CLASS_COLUMNS)) + "|"]
+    for name, values in numbers.items():
+        cells = [in_words(values.get(metric), 3) for metric in CLASS_COLUMNS]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[str]) -> str:
     model = recipe.model
     return "\n".join(
@@ -85,6 +128,7 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
             "",
             *(f"- Input: {c['name']} ({c['modality']}): {c['description']}." for c in model["channels"]),
             *(f"- Output {label['value']}: {label['name']}." for label in model["labels"]),
+            *(f"- Class: {name}." for name in recipe.class_names),
             "",
             "## Data",
             "",
@@ -93,7 +137,7 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
             "## Training",
             "",
             "```",
-            f"cnnseg-train plan DATA -o RUN --recipe {_recipe_name(recipe)}",
+            f"cnnseg-train plan DATA -o RUN --recipe {_recipe_words(recipe)}",
             "cnnseg-train run RUN",
             "cnnseg-train export RUN -o MODEL",
             "```",
@@ -123,11 +167,17 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
     )
 
 
-def _recipe_name(recipe: Recipe) -> str:
-    """How to name the recipe on the command line: the shipped one where it is that, else the run's own file."""
+def _recipe_words(recipe: Recipe) -> str:
+    """The recipe on the command line: the shipped one, with what differs in time, or the run's own file."""
     name = str(recipe.model["id"])
-    shipped = name in shipped_recipes() and Recipe.read(name).decisive() == recipe.decisive()
-    return name if shipped else "recipe.json"
+    if name not in shipped_recipes():
+        return "recipe.json"
+    shipped = Recipe.read(name)
+    if replace(shipped, steps=recipe.steps, minutes=recipe.minutes).decisive() != recipe.decisive():
+        return "recipe.json"
+    if recipe.minutes != shipped.minutes:
+        return f"{name} --minutes {recipe.minutes:g}"
+    return name if recipe.steps == shipped.steps else f"{name} --steps {recipe.steps}"
 
 
 def _training_paragraph(recipe: Recipe, run: FoldFolder) -> str:

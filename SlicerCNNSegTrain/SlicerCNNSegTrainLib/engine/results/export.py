@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from ..planning.fingerprint import measure_extent
@@ -35,15 +36,50 @@ def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
     """
     recipe = Recipe.read(run.recipe)
     save_weights(trained_network(recipe, load_checkpoint(run.best)), bundle / WEIGHTS)
-    write_json(bundle / "configs" / "inference.json", inference_config(recipe))
-    write_json(bundle / "configs" / "metadata.json", metadata_config(recipe, measure_extent(run.cases("training"))))
+    if recipe.task == CLASSIFICATION:
+        inference, about = classifying_config(recipe), class_metadata(recipe)
+    else:
+        inference, about = inference_config(recipe), metadata_config(recipe, measure_extent(run.cases("training")))
+    write_json(bundle / "configs" / "inference.json", inference)
+    write_json(bundle / "configs" / "metadata.json", about)
     return recipe
 
 
 def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, Any]:
     """``configs/metadata.json``: MONAI's keys, and ``cnnseg`` for what MONAI has no key for."""
+    names = {str(label["value"]): label["name"] for label in recipe.model["labels"]}
+    output = {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": len(names) + 1,
+        "spatial_shape": list(recipe.patch_size),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {"0": "background", **names},
+    }
+    return common_metadata(recipe, output, {"extent_mm": extent_mm})
+
+
+def class_metadata(recipe: Recipe) -> dict[str, Any]:
+    """``configs/metadata.json`` of a classifier."""
+    output = {
+        "type": "probabilities",
+        "format": "classes",
+        "num_channels": len(recipe.class_names),
+        "spatial_shape": [1],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {str(index): name for index, name in enumerate(recipe.class_names)},
+    }
+    own = {"classes": [dict(one) for one in recipe.model["classes"]], "multi_label": recipe.multi_label}
+    return common_metadata(recipe, output, own)
+
+
+def common_metadata(recipe: Recipe, output: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata of all tasks have; ``output`` describes the network's, ``own`` goes into ``cnnseg``."""
     model = recipe.model
-    names = {str(label["value"]): label["name"] for label in model["labels"]}
     channels = model["channels"]
     return {
         "schema": MONAI_SCHEMA,
@@ -79,23 +115,22 @@ def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, A
                     "channel_def": {str(index): channel["name"] for index, channel in enumerate(channels)},
                 }
             },
-            "outputs": {
-                "pred": {
-                    "type": "image",
-                    "format": "segmentation",
-                    "num_channels": len(names) + 1,
-                    "spatial_shape": list(recipe.patch_size),
-                    "dtype": "float32",
-                    "value_range": [],
-                    "is_patch_data": True,
-                    "channel_def": {"0": "background", **names},
-                }
-            },
+            "outputs": {"pred": dict(output)},
         },
         "cnnseg": {
             **{key: model[key] for key in ("id", "title", "task", "channels", "labels", "licence")},
-            "extent_mm": extent_mm,
+            **own,
         },
+    }
+
+
+def classifying_config(recipe: Recipe) -> dict[str, Any]:
+    """``configs/inference.json`` of a classifier, as far as CNNSeg reads it."""
+    return {
+        "network_def": dict(recipe.network),
+        "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
+        "inferer": {"_target_": "SimpleInferer"},
+        "cnnseg": {"slices": recipe.framing.slices, "mirror_axes": list(recipe.inference.get("mirror_axes", ()))},
     }
 
 

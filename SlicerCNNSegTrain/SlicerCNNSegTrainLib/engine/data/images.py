@@ -1,0 +1,102 @@
+"""Reading classified images once: looked at for the data check, and brought to the network's window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from SlicerCNNSegLib.engine.errors import InputError
+from SlicerCNNSegLib.engine.files.images import read_volume
+from SlicerCNNSegLib.engine.progress import Progress, advance
+from SlicerCNNSegLib.engine.volume import Volume
+
+from ..checking.duplicates import voxel_hash
+from ..recipe import Recipe
+from .cases import TEST, ClassifiedImage
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSample:
+    """An image in network space.
+
+    Parameters
+    ----------
+    id:
+        The case.
+    image:
+        float32 ``(channel, x, y[, z])`` of the network's size.
+    target:
+        float32 ``(class,)``, 1 for the classes that the image is of.
+    """
+
+    id: str
+    image: torch.Tensor
+    target: torch.Tensor
+
+
+@dataclass
+class ImageReading:
+    """What came of reading the images.
+
+    Parameters
+    ----------
+    hashes:
+        Case id to a checksum of the voxels.
+    faults:
+        Case id to what is wrong with the image, or why it could not be read.
+    samples:
+        Case id to the image in network space, of those that can be trained or validated on.
+    """
+
+    hashes: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, ImageSample] = field(default_factory=dict)
+
+
+def read_images(images: Sequence[ClassifiedImage], recipe: Recipe, progress: Progress) -> ImageReading:
+    """Read every image once; one that cannot be used does not stop the others.
+
+    Of the split ``test`` no samples are kept.
+    """
+    reading, framing = ImageReading(), recipe.framing
+    for index, one in enumerate(images):
+        advance(progress, index / len(images), f"Reading {one.id}")
+        try:
+            volume = Volume.stacked([read_volume(path) for path in one.images])
+            reading.hashes[one.id] = voxel_hash(volume.array)
+            fault = _fault(volume, recipe)
+            if fault:
+                reading.faults[one.id] = fault
+            elif one.split != TEST:
+                tensor = framing.whole(volume).tensor
+                reading.samples[one.id] = ImageSample(one.id, tensor, target_of(one, recipe.class_names))
+        except InputError as error:
+            reading.faults[one.id] = str(error)
+    return reading
+
+
+def target_of(image: ClassifiedImage, classes: Sequence[str]) -> torch.Tensor:
+    """1 for each class that the image is of, ``(class,)``."""
+    return torch.tensor([float(name in image.classes) for name in classes])
+
+
+def presence_of(images: Sequence[ClassifiedImage], classes: Sequence[str]) -> Mapping[str, frozenset[int]]:
+    """Case id to the indices of its classes, by which folds are made alike."""
+    return {one.id: frozenset(n for n, name in enumerate(classes) if name in one.classes) for one in images}
+
+
+def _fault(volume: Volume, recipe: Recipe) -> str:
+    """In words, why the network cannot learn from an image; "" when it can."""
+    wanted = len(recipe.channel_names)
+    if volume.channels != wanted:
+        return f"expected {wanted} channel(s) ({', '.join(recipe.channel_names)}), got {volume.channels}."
+    if recipe.flat != volume.is_2d and not recipe.framing.slices > 1:
+        return f"expected a {'single slice' if recipe.flat else 'volume'}, got {volume.geometry.size_ijk} voxels."
+    if not np.isfinite(volume.array).all():
+        return "voxels are NaN or infinite; replace them by a number."
+    if volume.array.min() == volume.array.max():
+        return "all voxels are alike; export the image again."
+    return ""

@@ -1,0 +1,171 @@
+"""Learning to classify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from SlicerCNNSegLib.engine.device import AUTOCAST
+from SlicerCNNSegLib.engine.evaluation.classification.metrics import OVERALL, Metrics
+from SlicerCNNSegLib.engine.evaluation.classification.tables import (
+    BINARY,
+    MULTI_CLASS,
+    MULTI_LABEL,
+    ClassificationTable,
+)
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION
+
+from ..data.images import ImageSample
+from ..recipe import Recipe
+from .augmentation import build_augmentation
+from .class_loss import ClassLoss
+from .losses import balanced_weights
+from .ranks import ALONE, Ranks
+from .task import Batch
+
+SCORED_AT_ONCE = 32
+"""Images per forward pass of a validation."""
+
+THRESHOLD, BINS = 0.5, 10
+"""Of the evaluation's decisions and calibration error, its defaults."""
+
+ORDER, IMAGE, MIX = 0x6F72, 0x696D, 0x6D78
+"""Second words of the seeds of an epoch's order, of an image's augmentation and of a batch's mixing."""
+
+
+class ClassificationTask:
+    """Whole images, a loss over classes, and the AUC of the held-out images (one against the rest, mean over classes).
+
+    Parameters
+    ----------
+    recipe:
+        What decides all of it.
+    training, validation:
+        The images in network space.
+    precision:
+        ``bf16``, ``fp16`` or ``fp32``: of the validation.
+    ranks:
+        The processes that share the work.
+    """
+
+    metric = "auc"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        training: Sequence[ImageSample],
+        validation: Sequence[ImageSample],
+        *,
+        precision: str = "fp32",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._recipe, self._training, self._validation, self._ranks = recipe, training, validation, ranks
+        self._autocast = AUTOCAST[precision]
+        self._augmentation = build_augmentation(recipe.augmentation, flat=recipe.flat)
+        self._groups = _groups(training)
+        counts = torch.stack([sample.target for sample in training]).sum(0)
+        weights = torch.ones(len(counts))
+        if recipe.class_weights == "balanced":
+            weights = balanced_weights(counts.double())
+        self._loss = ClassLoss(
+            recipe.loss,
+            weights,
+            multi_label=recipe.multi_label,
+            smoothing=recipe.classes.label_smoothing,
+            total=ranks.total,
+        )
+
+    def batch(self, step: int) -> Batch:
+        """``image`` ``(batch, channel, x, y[, z])`` and ``target`` ``(batch, class)`` of this process's share."""
+        size = self._recipe.batch_size
+        pairs = [self._varied(position) for position in self._ranks.share(range(step * size, (step + 1) * size))]
+        image, target = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        amount = self._recipe.classes.mixup
+        if not amount:
+            return {"image": image, "target": target}
+        random = np.random.default_rng([self._recipe.seed, MIX, step, self._ranks.rank])
+        share, other = float(random.beta(amount, amount)), torch.as_tensor(random.permutation(len(image)))
+        return {
+            "image": share * image + (1 - share) * image[other],
+            "target": share * target + (1 - share) * target[other],
+        }
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See ``class_loss.py``."""
+        return self._loss.to(batch["target"].device)(scores_of(output), batch["target"])
+
+    def score(self, network: torch.nn.Module) -> Mapping[str, float]:
+        """AUC, accuracy and calibration error of the held-out images, and the AUC of each class by its name."""
+        mine = self._validation[self._ranks.rank :: self._ranks.size]
+        rows = self._ranks.gather(self._probabilities(network, mine).tolist())
+        truth = torch.stack([sample.target for sample in self._validation]).numpy() > 0
+        names = self._recipe.class_names
+        cases = [sample.id for sample in self._validation]
+        table = table_of(cases, names, truth, np.array(rows), multi_label=self._recipe.multi_label)
+        metrics = Metrics(table, threshold=THRESHOLD, bins=BINS)
+        found = dict(zip(metrics.keys, metrics.values(np.ones((1, len(cases))))[0].tolist(), strict=True))
+        each = {f"auc {name}": found[name, "auc"] for name in table.targets} if len(table.targets) > 1 else {}
+        return {name: found[OVERALL, name] for name in ("auc", "accuracy", "ece")} | each
+
+    def _varied(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One image, augmented, and its target; a function of the seed and the position."""
+        seed, count = self._recipe.seed, len(self._training)
+        epoch, index = divmod(position, count)
+        random = np.random.default_rng([seed, IMAGE, epoch, index])
+        if self._recipe.classes.balanced_sampling:
+            group = self._groups[random.integers(len(self._groups))]
+            sample = self._training[group[random.integers(len(group))]]
+        else:
+            sample = self._training[np.random.default_rng([seed, ORDER, epoch]).permutation(count)[index]]
+        self._augmentation.set_random_state(seed=int(random.integers(2**31)))
+        varied = self._augmentation({"image": sample.image})
+        return torch.as_tensor(varied["image"]).clone(), sample.target
+
+    def _probabilities(self, network: torch.nn.Module, samples: Sequence[ImageSample]) -> np.ndarray:
+        """``(image, class)``."""
+        network.eval()
+        device = next(network.parameters()).device
+        found = [np.empty((0, len(self._recipe.class_names)))]
+        with torch.inference_mode(), torch.autocast(device.type, self._autocast, enabled=self._autocast is not None):
+            for first in range(0, len(samples), SCORED_AT_ONCE):
+                images = torch.stack([sample.image for sample in samples[first : first + SCORED_AT_ONCE]])
+                scores = scores_of(network(images.to(device))).float()
+                probabilities = scores.sigmoid() if self._recipe.multi_label else scores.softmax(1)
+                found.append(probabilities.double().cpu().numpy())
+        return np.concatenate(found)
+
+
+def scores_of(output: torch.Tensor | Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The scores ``(batch, class)`` of a network that classifies, alone or beside another task."""
+    return output[CLASSIFICATION] if isinstance(output, Mapping) else output
+
+
+def table_of(
+    cases: Sequence[str], names: Sequence[str], truth: np.ndarray, probabilities: np.ndarray, *, multi_label: bool
+) -> ClassificationTable:
+    """Truth and probabilities, ``(case, class)`` each, for the evaluation; of two classes the last is positive."""
+    kind = MULTI_LABEL if multi_label else BINARY if len(names) == 2 else MULTI_CLASS
+    first = 1 if kind == BINARY else 0
+    return ClassificationTable(
+        path=Path("validation"),
+        kind=kind,
+        classes=tuple(names),
+        targets=tuple(names[first:]),
+        cases=tuple(cases),
+        truth=truth[:, first:],
+        probabilities=probabilities[:, first:],
+        reader=None,
+        read=np.zeros(len(cases), dtype=bool),
+        patients=None,
+        unused=(),
+    )
+
+
+def _groups(samples: Sequence[ImageSample]) -> list[list[int]]:
+    """The indices of the images of each class, and of those of none; an image of several is in several."""
+    targets = torch.stack([sample.target for sample in samples]) > 0
+    groups = [torch.nonzero(column)[:, 0].tolist() for column in (*targets.T, ~targets.any(1))]
+    return [group for group in groups if group]

@@ -1,0 +1,89 @@
+"""Image files and tables of the data sets of classified images, as ``cnnseg-train`` reads them.
+
+Run: ``CNNSEG_DATA=DATA python Testing/benchmarks/image_folders.py pneumonia|mednist|nodules OUT``. Writes the
+images into ``OUT`` and their table ``OUT/images.csv``:
+
+``pneumonia``  PneumoniaMNIST, 28 x 28, classes normal and pneumonia, divided as published (train, validation)
+``mednist``    MedNIST, 64 x 64, six kinds, not divided
+``nodules``    LIDC-IDRI, the three middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
+               with patients; 8-bit and without spacing
+"""
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+SLICES = 3
+"""Of each nodule."""
+
+INDETERMINATE = 3
+"""The malignancy that belongs to neither class."""
+
+Row = tuple[str, np.ndarray, dict[str, str]]
+"""A file's name, what it holds, and the table's cells."""
+
+
+def pneumonia(data: Path) -> Iterator[Row]:
+    """Images of PneumoniaMNIST; the published parts keep their names."""
+    file = np.load(data / "pneumonia_xray" / "pneumonia_28.npz")
+    for part, split in (("train", "train"), ("val", "validation")):
+        for number, (image, label) in enumerate(zip(file[f"{part}_images"], file[f"{part}_labels"], strict=True)):
+            name = f"{part}_{number:04d}.png"
+            yield name, image, {"class": ("normal", "pneumonia")[int(label[0])], "split": split}
+
+
+def mednist(data: Path) -> Iterator[Row]:
+    """Images of MedNIST."""
+    file = np.load(data / "mednist" / "mednist_6x300.npz")
+    for number, (image, label) in enumerate(zip(file["images"], file["labels"], strict=True)):
+        yield f"image_{number:04d}.png", image, {"class": str(file["classes"][label])}
+
+
+def nodules(data: Path) -> Iterator[Row]:
+    """The middle slices of each nodule that is benign or malignant."""
+    file = np.load(data / "lidc_nodules" / "lidc_nodules_64.npz")
+    images = file["images"]
+    for row in file["table"]:
+        if row["malignancy"] == INDETERMINATE:
+            continue
+        middle, last = row["n"] // 2, row["n"] - 1
+        picked = np.clip(np.arange(SLICES) - SLICES // 2 + middle, 0, last) + row["first"]
+        cells = {"class": "malignant" if row["malignancy"] > INDETERMINATE else "benign", "patient": row["patient"]}
+        yield f"{row['patient']}_{row['nodule']}.nii.gz", images[picked], cells
+
+
+SETS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    function.__name__: function for function in (pneumonia, mednist, nodules)
+}
+
+
+def write_folder(rows: Iterator[Row], output: Path) -> Path:
+    """Write the images, slices last in the file's order, and the table; the table."""
+    output.mkdir(parents=True, exist_ok=True)
+    table = output / "images.csv"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        writer: csv.DictWriter[str] | None = None
+        for name, array, cells in rows:
+            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(output / name))
+            row = {"image": name, **cells}
+            if writer is None:
+                writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(row)
+    return table
+
+
+def main() -> None:
+    """Write the folder that the arguments name."""
+    if len(sys.argv) != 3 or sys.argv[1] not in SETS:
+        sys.exit(f"Expected {'|'.join(SETS)} and a folder, got {' '.join(sys.argv[1:]) or 'nothing'}.")
+    print(write_folder(SETS[sys.argv[1]](Path(os.environ["CNNSEG_DATA"])), Path(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
