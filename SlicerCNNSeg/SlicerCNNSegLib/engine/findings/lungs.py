@@ -20,26 +20,36 @@ LUNG_BELOW_HU = -400.0
 """About half-way from lung (-850 HU) to soft tissue (40 HU)."""
 
 AIR_BELOW_HU = -930.0
-"""A component whose median is lower is air: around the body, in bowel, in the windpipe. Healthy lung has a median of
-about -850 HU, severe emphysema of about -910 HU; air has -1000 HU, but -950 HU where voxels are large."""
+"""A component with a lower median inside is air: around the body, in bowel, in the windpipe. Inside means off its
+surface, which partial volume makes brighter. Healthy lung has a median of about -850 HU, severe emphysema of about
+-910 HU; air has -1000 HU, but -980 HU inside of bowel with voxels of 3 mm."""
+
+INSIDE_MM = 4.0
+
+IN_BODY_SHARE = 0.5
+"""So much of a lung lies, slice by slice, in the rectangle around the body's tissue, and a table's foam does not."""
 
 WORKING_MM = 2.0
 """The work is done on voxels of about this size: finer ones take much longer and find the same lungs."""
 
-SMALLEST_ML = 30.0
-"""A component below that is no lung; a collapsed one has about 500 mL, and this leaves room for cropped images."""
+SMALLEST_ML, SMALLEST_PIECE_ML = 30.0, 5.0
+"""Less lung than the first is none (a whole one has over 500 mL; this leaves room for cropped images), and no piece of
+one is smaller than the second."""
 
 WINDPIPE_MM = 11.0
-"""The opening that finds windpipe and main bronchi in air: no bowel's or lung's air passes the other rules."""
+"""Tubes of air of half this width and more are windpipe and main bronchi; finer airways stay with the lung."""
 
-CLOSING_MM = 8.0
-"""Vessels and nodules at the pleura up to twice this wide become part of the lung."""
+CLOSING_MM = 12.0
+"""The ball that makes vessels, and nodules at the pleura of up to about its radius, a part of the lung."""
 
 TOUCHING_SHARE = 0.02
 """A lung that has this share of its voxels on a face of the image goes on beyond it."""
 
 THICK_SLICES_MM = 4.0
 """From slices of this thickness on small nodules are lost in partial volume; Lung-RADS asks for 2.5 mm at most."""
+
+BESIDE_MM = 8.0
+"""What lies so far outside of the mask still belongs to the lung: large nodules at the pleura."""
 
 RIGHT, LEFT = 1, 2
 SIDES = {RIGHT: "right lung", LEFT: "left lung"}
@@ -73,7 +83,7 @@ class Lungs:
         """Both lungs, shape ``(k, j, i)``."""
         return self.sides > 0
 
-    def location(self, ras_mm: np.ndarray, within_mm: float = CLOSING_MM) -> str:
+    def location(self, ras_mm: np.ndarray, within_mm: float = BESIDE_MM) -> str:
         """Where a point lies, in words: ``right lung, upper third``.
 
         The nearest lung counts up to ``within_mm`` away from it. Thirds are of that lung's height.
@@ -177,31 +187,56 @@ def _as_fine(coarse: np.ndarray, factors: tuple[int, int, int], geometry: Geomet
 
 
 def _lung_components(image: np.ndarray, grid: Geometry) -> np.ndarray:
-    """What is lung, not air: components of low values that are large, dense and no windpipe."""
+    """What is lung: components of low values that are large, in the body and no air, without the windpipe."""
     dark = image < LUNG_BELOW_HU
-    dark &= ~_windpipe(image, dark, grid)
     parts, count = ndimage.label(dark)
-    if not count:
-        raise _no_lungs()
     numbers = np.arange(1, count + 1)
-    volumes_ml = ndimage.sum_labels(dark, parts, numbers) * grid.voxel_volume_mm3 / 1000
-    large = numbers[volumes_ml >= SMALLEST_ML]
-    medians = ndimage.median(image, parts, large) if large.size else np.empty(0)
-    lung = np.isin(parts, large[np.asarray(medians) >= AIR_BELOW_HU])
-    if not lung.any():
+    in_body = np.asarray(ndimage.mean(_body_rectangles(image, grid), parts, numbers)) if count else np.empty(0)
+    possible = numbers[_large(parts, count, grid) & (in_body >= IN_BODY_SHARE)]
+    if not possible.size:
+        raise _no_lungs()
+    inner = ndimage.distance_transform_edt(dark, sampling=grid.spacing_mm[::-1]) > INSIDE_MM
+    medians = ndimage.median(image, np.where(inner, parts, 0), possible)
+    # a component without an inside has no median (NaN), and is no lung
+    lung = np.isin(parts, possible[np.asarray(medians) >= AIR_BELOW_HU])
+    lung &= ~_windpipe(image, lung, grid)
+    parts, count = ndimage.label(lung)
+    lung = np.isin(parts, np.arange(1, count + 1)[_large(parts, count, grid)])
+    if lung.sum() * grid.voxel_volume_mm3 / 1000 < SMALLEST_ML:
         raise _no_lungs()
     return lung
 
 
+def _large(parts: np.ndarray, count: int, grid: Geometry) -> np.ndarray:
+    """Which of the components 1 to ``count`` are as large as a piece of lung."""
+    return np.bincount(parts.ravel(), minlength=count + 1)[1:] * grid.voxel_volume_mm3 / 1000 >= SMALLEST_PIECE_ML
+
+
+def _body_rectangles(image: np.ndarray, grid: Geometry) -> np.ndarray:
+    """In each axial slice the rectangle around the body: the largest piece of tissue, without the table."""
+    parts, count = ndimage.label(image >= LUNG_BELOW_HU)
+    inside = np.zeros(image.shape, dtype=bool)
+    if not count:
+        return inside
+    body = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    across = 2 - int(np.abs(grid.directions[2]).argmax())  # of k, j, i: closest to S
+    for tissue, rectangle in zip(np.moveaxis(body, across, 0), np.moveaxis(inside, across, 0), strict=True):
+        rows, columns = np.flatnonzero(tissue.any(axis=1)), np.flatnonzero(tissue.any(axis=0))
+        if rows.size:
+            rectangle[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return inside
+
+
 def _windpipe(image: np.ndarray, dark: np.ndarray, grid: Geometry) -> np.ndarray:
-    """Windpipe and main bronchi: wide tubes of air, and the partial volume along their walls."""
+    """Windpipe and main bronchi in the lungs' components: wide tubes of air, and what is close to their walls."""
     spacing = grid.spacing_mm[::-1]
     smooth = ndimage.gaussian_filter(image, 1.0 / spacing)  # noise would leave holes in the air
-    air = smooth < AIR_BELOW_HU
+    air = dark & (smooth < AIR_BELOW_HU)
     core = ndimage.distance_transform_edt(air, sampling=spacing) > WINDPIPE_MM / 4
-    tubes = air & (ndimage.distance_transform_edt(~core, sampling=spacing) <= WINDPIPE_MM / 4) if core.any() else core
-    wider_mm = 2 * float(spacing.max()) if tubes.any() else 0.0
-    return dark & (ndimage.distance_transform_edt(~tubes, sampling=spacing) <= wider_mm) if tubes.any() else tubes
+    if not core.any():
+        return core
+    reach_mm = WINDPIPE_MM / 4 + 2 * float(spacing.max())
+    return dark & (ndimage.distance_transform_edt(~core, sampling=spacing) <= reach_mm)
 
 
 def _sides(lung: np.ndarray, image: np.ndarray, grid: Geometry) -> np.ndarray:

@@ -50,9 +50,10 @@ TYPICAL_SOLID_HU = 20.0
 """What a solid nodule without a plateau, smaller than the blur, is taken for."""
 
 MARGIN_MM = 4.0
-WALL_BALL, SMALLEST_WALL_BALL_MM = 0.7, 5.0
-"""The ball that takes off the chest wall, as a share of the box's longest edge: over a half, so that no nodule holds
-it."""
+WALL_BALL, SMALLEST_WALL_BALL_MM = 1.2, 8.0
+"""The ball that takes off the chest wall, as a share of the box's longest edge. A ball of just the nodule's
+radius would bulge into a nodule at the wall by half of it; the wall's own thickness does not matter, because it is made
+to go on beyond the crop."""
 
 VESSEL_BALL = 0.5
 """The ball that takes off vessels, as a share of the nodule's largest inscribed ball."""
@@ -114,89 +115,82 @@ def segment_nodule(volume: Volume, box: OrientedBox) -> SegmentedNodule | None:
     GeometryError
         The box does not lie in the image.
     """
-    image, geometry = _finer(volume, box)
-    depth = _depth(box, geometry)
-    lung = image[(depth > 1) & (image < LUNG_HU)]
-    lung_hu = float(np.median(lung)) if lung.size else TYPICAL_LUNG_HU
-    middle = image[depth <= 0.5]
+    around = _Surroundings(volume, box)
+    middle = around.image[around.depth <= 0.5]
     brightest = min(float(np.percentile(middle, 90)), BRIGHTEST_HU)
     if brightest < SOLID_HU:
         glass_hu = float(np.median(middle))
-        if glass_hu < lung_hu + CORE_GLASS_OVER_LUNG_HU:
+        if glass_hu < around.lung_hu + CORE_GLASS_OVER_LUNG_HU:
             return None
-        surroundings = _Surroundings(volume, box, image, depth, geometry, lung_hu)
-        return surroundings.nodule(NON_SOLID, glass_hu, None)
-    surroundings = _Surroundings(volume, box, image, depth, geometry, lung_hu)
-    solid = surroundings.region((lung_hu + brightest) / 2, wider_mm=0.0)
-    glass_hu, is_glass = surroundings.glass_around(solid)
+        return around.nodule(NON_SOLID, glass_hu, None)
+    solid = around.region((around.lung_hu + brightest) / 2, wider_mm=0.0)
+    glass_hu, is_glass = around.glass_around(solid)
     if not is_glass:
-        return surroundings.nodule(SOLID, brightest, solid)
-    core = solid & (image > (glass_hu + brightest) / 2)
-    return surroundings.nodule(PART_SOLID, glass_hu, core)
+        return around.nodule(SOLID, brightest, solid)
+    return around.nodule(PART_SOLID, glass_hu, solid & (around.image > (glass_hu + brightest) / 2))
 
 
 class _Surroundings:
     """A nodule's box on the finer grid, and what may be a part of the nodule there."""
 
-    def __init__(
-        self,
-        volume: Volume,
-        box: OrientedBox,
-        image: np.ndarray,
-        depth: np.ndarray,
-        geometry: Geometry,
-        lung_hu: float,
-    ) -> None:
-        self._image, self._depth, self._geometry, self._lung_hu = image, depth, geometry, lung_hu
+    def __init__(self, volume: Volume, box: OrientedBox) -> None:
+        self.image, self._geometry = _finer(volume, box)
+        self.depth = _depth(box, self._geometry)
         self._blur_mm = max(float(volume.geometry.spacing_mm.max()), BLUR_MM)
         self._ellipsoid_mm3 = box.volume_mm3 * np.pi / 6
-        self._spacing = geometry.spacing_mm[::-1]
-        self._half_voxel_mm = float(self._spacing.mean()) / 2
-        self._to_wall_mm = _to_wall(image, geometry, max(WALL_BALL * max(box.size_mm), SMALLEST_WALL_BALL_MM))
+        self._spacing = self._geometry.spacing_mm[::-1]
+        ball_mm = max(WALL_BALL * max(box.size_mm), SMALLEST_WALL_BALL_MM)
+        self._to_wall_mm = _to_wall(self.image, self._geometry, ball_mm)
+        free = (self.depth > BOX_SLACK) & (self._to_wall_mm > self._blur_mm) & (self.image < LUNG_HU)
+        self.lung_hu = float(np.median(self.image[free])) if free.any() else TYPICAL_LUNG_HU
 
     def region(self, above_hu: float, *, wider_mm: float) -> np.ndarray:
         """What is brighter than that around the middle, without vessels and without the wall and a margin to it."""
-        allowed = (self._depth <= BOX_SLACK) & (self._to_wall_mm > wider_mm)
-        return _freed((self._image > above_hu) & allowed, self._depth, self._spacing)
+        allowed = (self.depth <= BOX_SLACK) & (self._to_wall_mm > wider_mm)
+        return _freed((self.image > above_hu) & allowed, self._to_wall_mm <= wider_mm, self.depth, self._spacing)
 
     def glass_around(self, solid: np.ndarray) -> tuple[float, bool]:
         """Median HU a little outside of a solid part, other tissue left out, and whether that is ground glass."""
         if not solid.any():
-            return self._lung_hu, False
-        away_mm = ndimage.distance_transform_edt(~solid, sampling=self._spacing) - self._half_voxel_mm
-        ring = (away_mm > 0.6 * self._blur_mm) & (away_mm <= 1.2 * self._blur_mm) & (self._depth <= BOX_SLACK)
-        ring &= (self._image < SOLID_HU) & (self._to_wall_mm > self._blur_mm)
+            return self.lung_hu, False
+        away_mm = ndimage.distance_transform_edt(~solid, sampling=self._spacing) - float(self._spacing.mean()) / 2
+        ring = (away_mm > 0.6 * self._blur_mm) & (away_mm <= 1.2 * self._blur_mm) & (self.depth <= BOX_SLACK)
+        ring &= (self.image < SOLID_HU) & (self._to_wall_mm > self._blur_mm)
         if not ring.any():
-            return self._lung_hu, False
-        glass_hu = float(np.median(self._image[ring]))
+            return self.lung_hu, False
+        glass_hu = float(np.median(self.image[ring]))
         is_core = solid.sum() * self._geometry.voxel_volume_mm3 < SMALL_PART * self._ellipsoid_mm3
         limit = CORE_GLASS_OVER_LUNG_HU if is_core else GLASS_OVER_LUNG_HU
-        return glass_hu, glass_hu > self._lung_hu + limit
+        return glass_hu, glass_hu > self.lung_hu + limit
 
     def nodule(self, kind: str, nodule_hu: float, solid: np.ndarray | None) -> SegmentedNodule | None:
         """The nodule of that kind, whose outer part has that grey value; None where there is nothing."""
         whole = solid
         if kind != SOLID or whole is None:
             # beside the wall its blurred edge looks like ground glass
-            whole = self.region((self._lung_hu + nodule_hu) / 2, wider_mm=self._blur_mm / 2)
+            whole = self.region((self.lung_hu + nodule_hu) / 2, wider_mm=self._blur_mm / 2)
         if not whole.any():
             return None
         core = np.zeros_like(whole) if solid is None else solid & whole
-        share = self._share(whole, nodule_hu, is_solid=kind == SOLID)
-        return SegmentedNodule(kind, whole, core, share, self._image, self._geometry)
+        share = self._share(whole, nodule_hu, None if kind == SOLID else core)
+        return SegmentedNodule(kind, whole, core, share, self.image, self._geometry)
 
-    def _share(self, whole: np.ndarray, nodule_hu: float, *, is_solid: bool) -> np.ndarray:
-        """1 inside, 0 outside, and what the grey value tells in a layer along the surface."""
+    def _share(self, whole: np.ndarray, nodule_hu: float, core: np.ndarray | None) -> np.ndarray:
+        """1 inside, 0 outside, and what the grey value tells in a layer along the surface.
+
+        ``core`` is the solid part of a nodule with ground glass, whose grey value is not the surface's.
+        """
         inside_mm = ndimage.distance_transform_edt(np.pad(whole, 1), sampling=self._spacing)[1:-1, 1:-1, 1:-1]
         outside_mm = ndimage.distance_transform_edt(~whole, sampling=self._spacing)
         deep = inside_mm > self._blur_mm
-        if deep.any():
-            nodule_hu = float(np.median(self._image[deep & whole]))
-        elif is_solid:
+        plateau = deep if core is None else deep & ~core
+        if plateau.any():
+            nodule_hu = float(np.median(self.image[plateau]))
+        elif core is None:
             nodule_hu = max(nodule_hu, TYPICAL_SOLID_HU)
-        told = np.clip((self._image - self._lung_hu) / (nodule_hu - self._lung_hu), -0.5, 1)
-        middle_hu = (self._lung_hu + nodule_hu) / 2
-        free = (self._to_wall_mm > self._blur_mm) & (self._image <= middle_hu)  # no vessel that was cut off
+        told = np.clip((self.image - self.lung_hu) / (nodule_hu - self.lung_hu), -0.5, 1)
+        middle_hu = (self.lung_hu + nodule_hu) / 2
+        free = (self._to_wall_mm > self._blur_mm) & (self.image <= middle_hu)  # no vessel that was cut off
         layer = (whole & ~deep) | (~whole & free & (outside_mm <= self._blur_mm))
         return np.where(layer, told, whole.astype(np.float32))
 
@@ -252,13 +246,19 @@ def _to_wall(image: np.ndarray, geometry: Geometry, radius_mm: float) -> np.ndar
     return away_mm[tuple(slice(n, n + size) for n, size in zip(pad, image.shape, strict=True))]
 
 
-def _freed(mask: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """The part of the mask around its thickest place near the box's middle, without thin things that hang on it."""
+def _freed(mask: np.ndarray, wall: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The part of the mask around its thickest place near the box's middle, without thin things that hang on it.
+
+    What lies on the wall is not thin there.
+    """
     inside_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     thickest = np.unravel_index(np.argmax(np.where(depth <= 0.6, inside_mm, 0)), mask.shape)
     if not mask[thickest]:
         return np.zeros_like(mask)
     ball_mm = VESSEL_BALL * float(inside_mm[thickest])
-    parts, _ = ndimage.label(inside_mm >= ball_mm)
+    if wall.any():
+        inside_mm = ndimage.distance_transform_edt(np.pad(mask | wall, 1, mode="edge"), sampling=spacing)
+        inside_mm = inside_mm[1:-1, 1:-1, 1:-1]
+    parts, _ = ndimage.label(mask & (inside_mm >= ball_mm))
     core = parts == parts[thickest]
     return mask & (ndimage.distance_transform_edt(~core, sampling=spacing) <= ball_mm)
