@@ -10,7 +10,7 @@ The names below are imported when they are first used, so that importing the pac
 
 from importlib import import_module
 
-__all__ = ["list_models", "load_model", "segment_array", "segment_file", "segment_volume_node"]
+__all__ = ["WorkerClient", "list_models", "load_model", "segment_array", "segment_file", "segment_volume_node"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,13 +1,13 @@
 """The API behind ``from SlicerCNNSegLib import ...``.
 
 Every function here is a few lines around ``engine.run.run``; heavy packages load when one is called.
-They run in the calling process and block it until they are done: the panel does the same work in a
-process of its own.
+They run in the calling process and block it until they are done; with ``worker=WorkerClient()`` they run
+in a process of its own, which keeps models warm, and whose end for want of memory is an error like others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from .engine.result import SegmentationResult
 from .engine.run import run
 from .engine.settings import DEFAULT_MODEL, SegmentationSettings
 from .engine.volume import Volume
+from .worker.client import WorkerClient
+from .worker.interface import Worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CatalogueEntry",
+    "WorkerClient",
     "list_models",
     "load_model",
     "segment_array",
@@ -57,6 +60,7 @@ def segment_file(
     model: Model = DEFAULT_MODEL,
     *,
     progress: Progress | None = None,
+    worker: Worker | None = None,
     **settings: Any,
 ) -> SegmentationResult:
     """Segment one case from image files or DICOM folders.
@@ -69,6 +73,8 @@ def segment_file(
         Id, folder, or what ``load_model`` gave.
     progress:
         Told how far the run is; asked whether to stop.
+    worker:
+        Runs it in its process; None in this one.
     **settings:
         Further fields of ``SegmentationSettings``: ``regions``, ``device``, ``precision``, ``mirror``, ...
 
@@ -87,7 +93,7 @@ def segment_file(
 
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     wanted = _settings(model, settings)
-    return run(wanted, [read_volume(Path(path)) for path in paths], progress)
+    return _run(worker)(wanted, [read_volume(Path(path)) for path in paths], progress)
 
 
 def segment_array(
@@ -97,6 +103,7 @@ def segment_array(
     *,
     modality: str = "",
     progress: Progress | None = None,
+    worker: Worker | None = None,
     **settings: Any,
 ) -> SegmentationResult:
     """Segment an array.
@@ -109,7 +116,7 @@ def segment_array(
         4x4, from voxel-centre index (i, j, k, 1) to RAS mm.
     modality:
         DICOM modality (``MR``), checked against the model's; "" is not checked.
-    model, progress, **settings:
+    model, progress, worker, **settings:
         As in ``segment_file``.
 
     Raises
@@ -118,7 +125,7 @@ def segment_array(
         See ``engine/errors.py``.
     """
     volume = Volume(array[None] if array.ndim == 3 else array, ijk_to_ras, modality=modality, source="array")
-    return run(_settings(model, settings), [volume], progress)
+    return _run(worker)(_settings(model, settings), [volume], progress)
 
 
 def segment_volume_node(
@@ -129,6 +136,7 @@ def segment_volume_node(
     region: Region | slicer.vtkMRMLMarkupsROINode | Sequence[Region | slicer.vtkMRMLMarkupsROINode] | None = None,
     output: slicer.vtkMRMLSegmentationNode | None = None,
     progress: Progress | None = None,
+    worker: Worker | None = None,
     **settings: Any,
 ) -> slicer.vtkMRMLSegmentationNode:
     """Segment volume nodes of a scene and show the result there.
@@ -144,7 +152,7 @@ def segment_volume_node(
         by their names: two named ``Left`` and ``Right`` give ``Left ...`` and ``Right ...`` segments.
     output:
         The segmentation node to fill, emptied first; None makes one.
-    model, progress, **settings:
+    model, progress, worker, **settings:
         As in ``segment_file``.
 
     Returns
@@ -174,8 +182,12 @@ def segment_volume_node(
             for item in given
         )
     wanted = _settings(model, settings)
-    result = run(wanted, [volume_from_node(node) for node in nodes], progress)
+    result = _run(worker)(wanted, [volume_from_node(node) for node in nodes], progress)
     return show_segmentation(scene, result, nodes[0], output)
+
+
+def _run(worker: Worker | None) -> Callable[..., SegmentationResult]:
+    return run if worker is None else worker.run
 
 
 def _settings(model: Model, options: dict[str, Any]) -> SegmentationSettings:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tiny_model
 from tiny_model import write_tiny_model
 
 import SlicerCNNSegLib
@@ -16,8 +17,15 @@ from SlicerCNNSegLib import list_models, load_model, segment_array, segment_file
 from SlicerCNNSegLib.engine.errors import InputError, SettingsError, UnknownModelError
 from SlicerCNNSegLib.engine.progress import RecordingProgress
 from SlicerCNNSegLib.engine.region import Region
+from SlicerCNNSegLib.worker.fake import FakeWorker
+from SlicerCNNSegLib.worker.interface import Ended, Progressed
 
 ANY_MODALITY = (("image", ""),)
+LAUNCH_WITH_THRESHOLD = (
+    f"import json, sys; sys.path[:0] = {{folders!r}} + [{str(Path(tiny_model.__file__).parent)!r}]; import tiny_model; "
+    "from SlicerCNNSegLib.worker.server import main; main(json.loads(sys.argv[1]))"
+)
+"""Starts a worker that has the tests' network too."""
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_the_package_is_light_and_names_what_it_has():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match="no attribute 'segment'; its names are list_models, load_model"):
+    with pytest.raises(AttributeError, match="no attribute 'segment'; its names are WorkerClient, list_models"):
         SlicerCNNSegLib.segment  # noqa: B018
 
 
@@ -169,3 +177,31 @@ def test_a_failing_run_leaves_the_output_as_it_was(a_scene, a_model, a_volume_no
     with pytest.raises(InputError, match="empty is empty"):
         segment_volume_node(empty, "bright", output=output, device="cpu")
     assert output.GetSegmentation().GetNumberOfSegments() == 1
+
+
+def test_with_a_worker_it_is_the_worker_that_runs(a_model, a_blob):
+    array, _ = a_blob
+    here = segment_array(array, np.eye(4), "bright")
+    worker, progress = FakeWorker([Progressed(0.5, "Half"), Ended(here)]), RecordingProgress()
+    assert segment_array(array, np.eye(4), "bright", worker=worker, progress=progress, mirror=True) is here
+    ((settings, (volume,)),) = worker.started
+    assert (settings.model, settings.mirror) == ("bright", True)
+    np.testing.assert_array_equal(volume.array[0], array)
+    assert progress.reports == [(0.5, "Half")]
+
+
+def test_a_worker_in_its_own_process_gives_the_same_result(a_model, a_blob, tmp_path, monkeypatch):
+    """The real engine in a real worker, from file to scene."""
+    monkeypatch.setenv("CNNSEG_LOGS", str(tmp_path / "logs"))
+    array, mask = a_blob
+    model = load_model("bright")
+    with SlicerCNNSegLib.WorkerClient(launch=LAUNCH_WITH_THRESHOLD) as worker:
+        result = segment_array(array, np.eye(4), model, worker=worker, device="cpu")
+        here = segment_array(array, np.eye(4), model, device="cpu")
+        np.testing.assert_array_equal(result.labelmap, mask)
+        np.testing.assert_array_equal(result.labelmap, here.labelmap)
+        same = ("model_sha256", "settings", "device", "precision", "versions", "inputs", "warnings")
+        assert [getattr(result.record, name) for name in same] == [getattr(here.record, name) for name in same]
+        assert set(result.record.seconds) == set(here.record.seconds)
+        with pytest.raises(UnknownModelError, match="No model 'dark': expected one of"):
+            segment_array(array, np.eye(4), "dark", worker=worker)
