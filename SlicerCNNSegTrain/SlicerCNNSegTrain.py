@@ -1,7 +1,9 @@
 """The module SlicerCNNSegTrain: trains networks that SlicerCNNSeg then offers."""
 
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -12,20 +14,34 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-from SlicerCNNSegLib.engine.catalogue import user_models_folder
+from SlicerCNNSegLib.engine.catalogue import list_models, user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
+from SlicerCNNSegLib.engine.files.paths import safe_name
+from SlicerCNNSegLib.engine.settings import DEVICES
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
 from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
     LIBRARY_FOLDER,
     STOPPED,
+    VARIABLES,
     TrainingRequest,
-    last_validation,
     parse_error,
     parse_progress,
+    python_arguments,
     shipped_recipes,
 )
+from SlicerCNNSegTrainLib.scene.cases import find_cases
+from SlicerCNNSegTrainLib.scene.dataset import label_table, write_dataset
+from SlicerCNNSegTrainLib.widgets.cases_section import CasesSection
+from SlicerCNNSegTrainLib.widgets.plan_section import PlanSection
+from SlicerCNNSegTrainLib.widgets.progress_section import ProgressSection
+from SlicerCNNSegTrainLib.widgets.results_section import ResultsSection
+from SlicerCNNSegTrainLib.widgets.run_state import RunState, data_of, own_folder, state_of
+from SlicerCNNSegTrainLib.widgets.run_watch import CHECK, CURVES, EVALUATION, PLAN, SHEET, RunWatch
+
+CHECKING, PLANNING, TRAINING = "check", "plan", "train"
+"""What the process is doing."""
 
 REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
 
@@ -43,8 +59,9 @@ class SlicerCNNSegTrain(ScriptedLoadableModule):
         self.parent.dependencies = ["SlicerCNNSeg"]
         self.parent.contributors = ["The CNNSeg contributors"]
         self.parent.helpText = _(
-            "Choose a folder of labelled images, a recipe and where the results go, and press Start. The network is "
-            "trained in a process of its own; the finished model is offered by the module CNNSeg."
+            "Choose labelled images (a folder, a table, or volumes and segmentations of the scene) and press Start. "
+            "The data is checked, a network is planned for it and trained in a process of its own, and the finished "
+            "model is offered by the module CNNSeg."
         )
         self.parent.acknowledgementText = _("The networks are trained with PyTorch and MONAI.")
 
@@ -60,19 +77,30 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SlicerCNNSegTrainLogic(self._showLine, self._showEnd)
-        self._stopping = False
-        self._recipes = shipped_recipes()
-        for name in self._recipes:
-            self.ui.recipeComboBox.addItem(name)
-        self.ui.recipeComboBox.currentIndexChanged.connect(self._recipeChosen)
-        for edit in (self.ui.dataPathEdit, self.ui.runPathEdit, self.ui.modelPathEdit):
-            edit.currentPathChanged.connect(self._update)
+        self._task, self._stopping, self._problem = "", False, ""
+        self._run, self._proposedName = None, ""
+        self._fillChoices()
+        self._plan = PlanSection(self.ui)
+        self._progress = ProgressSection(self.ui, slicer.mrmlScene)
+        self._results = ResultsSection(self.ui, slicer.mrmlScene)
+        self._watch = RunWatch(self._showNew)
+        self._cases = CasesSection(self.ui, slicer.mrmlScene, self._dataChosen)
+        self.ui.nameLineEdit.textChanged.connect(self._nameChosen)
+        self.ui.runPathEdit.currentPathChanged.connect(self._runChosen)
+        self.ui.modelPathEdit.currentPathChanged.connect(self._update)
+        self.ui.startComboBox.currentIndexChanged.connect(self._update)
+        self.ui.checkButton.clicked.connect(self.onCheckButton)
+        self.ui.planButton.clicked.connect(self.onPlanButton)
+        self.ui.editButton.clicked.connect(self.onEditButton)
         self.ui.startButton.clicked.connect(self.onStartButton)
         self.ui.stopButton.clicked.connect(self.onStopButton)
-        self._recipeChosen()
+        self._dataChosen()
 
     def enter(self):
         """Called each time the user opens this module."""
+        self._fillModels()
+        self._cases.refresh()
+        self._watch.look()
         self._update()
 
     def exit(self):
@@ -80,25 +108,31 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
 
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded: no process is left behind."""
+        self._watch.close()
         self.logic.close()
 
+    def onCheckButton(self):
+        """Check the data."""
+        self._report = Path(slicer.app.temporaryPath) / "cnnseg-check.json"
+        self._report.unlink(missing_ok=True)
+        self._start(CHECKING, self._chosen().check(self._report))
+
+    def onPlanButton(self):
+        """Plan a run, or discard its plan."""
+        if state_of(self._run) is RunState.NEW:
+            self._start(PLANNING, self._chosen().plan())
+        elif self._plan.discard(self._run):
+            self._runChosen()
+            self.ui.statusLabel.text = _("The plan was discarded.")
+
+    def onEditButton(self):
+        """Open the recipe in the system's editor."""
+        self.ui.statusLabel.text = self._plan.edit(self._run)
+
     def onStartButton(self):
-        """Start training."""
-        with slicer.util.tryWithErrorDisplay(_("The training could not be started."), waitCursor=True):
-            self._problem, self._stopping = "", False
-            self.ui.logText.plainText = ""
-            self.ui.statusLabel.text = ""
-            try:
-                ensure_packages(REQUIREMENTS, _("CNNSeg Training"))
-                self._request = self._chosen()
-                self.logic.start(self._request)
-                self.ui.statusLabel.text = _("Starting")
-                self.ui.progressBar.value = 0
-                self.ui.logCollapsibleButton.visible = True
-            except CNNSegError as error:
-                self.ui.statusLabel.text = str(error)
-            finally:
-                self._update()
+        """Start training, or go on."""
+        request = self._chosen()
+        self._start(TRAINING, request.begin() if state_of(self._run) is RunState.NEW else request.go_on())
 
     def onStopButton(self):
         """Stop after the step under way; at the second press at once."""
@@ -109,39 +143,139 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         self._stopping = True
         self.ui.statusLabel.text = _("Stopping")
 
+    def _start(self, task, command):
+        """Start the process, once the packages are there."""
+        with slicer.util.tryWithErrorDisplay(_("The process could not be started."), waitCursor=True):
+            self._task, self._problem, self._stopping = task, "", False
+            self.ui.logText.plainText = ""
+            try:
+                ensure_packages(REQUIREMENTS, _("CNNSeg Training"))
+                self.logic.start(command)
+                self.ui.statusLabel.text = _("Starting")
+                self.ui.progressBar.value = 0
+                self.ui.logCollapsibleButton.visible = True
+                if task != CHECKING:
+                    self._watch.start()
+            except CNNSegError as error:
+                self.ui.statusLabel.text = str(error)
+            finally:
+                self._update()
+
     def _chosen(self):
+        """What the panel says; the data of a run that was planned is its own."""
         return TrainingRequest(
-            Path(self.ui.dataPathEdit.currentPath),
-            Path(self.ui.runPathEdit.currentPath),
-            Path(self.ui.modelPathEdit.currentPath),
-            self.ui.recipeComboBox.currentText,
-            self.ui.stepsSpinBox.value,
-            self.ui.resumeCheckBox.checked,
+            data=(data_of(self._run) if self._run else None) or self._cases.data,
+            run=self._run,
+            model=Path(self.ui.modelPathEdit.currentPath),
+            recipe=self.ui.recipeComboBox.currentText if self.ui.recipeComboBox.currentIndex else "",
+            minutes=self.ui.minutesSpinBox.value,
+            start=self._startModel(),
+            freeze_encoder=self.ui.freezeCheckBox.checked,
+            adapter_rank=self.ui.adapterSpinBox.value,
+            allow_empty=self.ui.allowEmptyCheckBox.checked,
+            absent_not_contoured=self.ui.absentCheckBox.checked,
+            device=self.ui.deviceComboBox.currentText,
         )
 
-    def _recipeChosen(self, _index=None):
-        name = self.ui.recipeComboBox.currentText
-        self.ui.stepsSpinBox.value = self._recipes[name]
-        self.ui.modelPathEdit.currentPath = str(user_models_folder() / name)
+    def _startModel(self):
+        index = self.ui.startComboBox.currentIndex
+        return self._models[index - 1].id if index > 0 else ""
+
+    def _fillChoices(self):
+        self._models = []
+        self.ui.startComboBox.addItem(_("Scratch"))
+        self.ui.recipeComboBox.addItem(_("Made for the data"))
+        for name in shipped_recipes():
+            self.ui.recipeComboBox.addItem(name)
+        for name in DEVICES:
+            self.ui.deviceComboBox.addItem(name)
+
+    def _fillModels(self):
+        """List the models to start from anew: a training may have added one."""
+        chosen = self._startModel()
+        usable = [entry.package for entry in list_models() if entry.package]
+        self._models = [package for package in usable if package.task == "segmentation"]
+        while self.ui.startComboBox.count > 1:
+            self.ui.startComboBox.removeItem(1)
+        for package in self._models:
+            self.ui.startComboBox.addItem(package.title)
+        ids = ["", *[package.id for package in self._models]]
+        self.ui.startComboBox.currentIndex = ids.index(chosen) if chosen in ids else 0
+
+    def _dataChosen(self):
+        """Propose the data's name for model and run, unless the user gave one."""
+        data = self._cases.data
+        if data is not None and self.ui.nameLineEdit.text in ("", self._proposedName):
+            self._proposedName = safe_name(data.stem if data.suffix == ".csv" else data.name)
+            self.ui.nameLineEdit.text = self._proposedName
         self._update()
 
-    def _update(self, _path=None):
-        running = self.logic.running
-        missing = self._missing()
+    def _nameChosen(self, _text=None):
+        name = self.ui.nameLineEdit.text
+        self.ui.modelPathEdit.currentPath = str(user_models_folder() / safe_name(name)) if name else ""
+        self.ui.runPathEdit.currentPath = str(own_folder("runs") / safe_name(name)) if name else ""
+
+    def _runChosen(self, _path=None):
+        """Show all that there is of the chosen run."""
+        self._run = Path(self.ui.runPathEdit.currentPath) if self.ui.runPathEdit.currentPath else None
+        self.ui.statusLabel.text = ""
+        for section in (self._plan, self._progress, self._results):
+            section.clear()
+        self._watch.turn_to(self._run)
+        self._update()
+
+    def _showNew(self, name, path):
+        """Show a file that the run has written."""
+        if name == CHECK and (self.logic.running or state_of(self._run) is not RunState.NEW):
+            self._cases.show_report(path)
+        elif name == PLAN:
+            self._plan.show(path)
+        elif name == SHEET:
+            self._progress.show_sheet(path)
+        elif name == CURVES:
+            self._progress.show_curves(path, live=self.logic.running)
+        elif name == EVALUATION:
+            self._results.show(path)
+            self._results.offer(Path(self.ui.modelPathEdit.currentPath))
+
+    def _update(self, _value=None):
+        running, missing = self.logic.running, self._missing()
+        state = state_of(self._run) if self._run else RunState.NEW
+        new = state is RunState.NEW
+        self.ui.startButton.text = _("Resume") if state is RunState.BEGUN else _("Start")
         self.ui.startButton.enabled = not running and not missing
-        self.ui.startButton.toolTip = missing or _("Train the network.")
+        self.ui.startButton.toolTip = missing or _("Train the network, and export the model.")
+        self.ui.planButton.text = _("Plan") if new else _("Discard plan")
+        self.ui.planButton.enabled = not running and not missing and state is not RunState.BEGUN
+        self.ui.editButton.enabled = not running and not new
+        self.ui.checkButton.enabled = not running and self._cases.data is not None
         self.ui.stopButton.enabled = running
-        self.ui.inputsCollapsibleButton.enabled = not running
         self.ui.progressBar.visible = running
+        self.ui.casesCollapsibleButton.enabled = not running
+        self.ui.setupCollapsibleButton.enabled = not running
+        self.ui.advancedCollapsibleButton.enabled = not running
+        for decided in (self.ui.startComboBox, self.ui.recipeComboBox, self.ui.minutesSpinBox):
+            decided.enabled = new
+        begins = new and self.ui.startComboBox.currentIndex > 0
+        for decided in (self.ui.freezeCheckBox, self.ui.adapterSpinBox):
+            decided.enabled = begins
+        for decided in (self.ui.allowEmptyCheckBox, self.ui.absentCheckBox):
+            decided.enabled = new
+        hints = {
+            RunState.NEW: missing,
+            RunState.PLANNED: _("Planned: the recipe in the run folder decides. Edit it, or discard the plan."),
+            RunState.BEGUN: _("This run has begun. For another training give another name."),
+        }
+        self.ui.hintLabel.text = hints[state]
+        self.ui.hintLabel.visible = bool(hints[state]) and not running
 
     def _missing(self):
         """What must be chosen before training, or an empty text."""
-        if not self.ui.dataPathEdit.currentPath:
-            return _("Choose a dataset.")
-        if not self.ui.runPathEdit.currentPath:
-            return _("Choose a run folder.")
-        if not self.ui.modelPathEdit.currentPath:
-            return _("Choose a model folder.")
+        planned = self._run is not None and data_of(self._run) is not None
+        if not planned and self._cases.missing:
+            return self._cases.missing
+        if not self._run or not self.ui.modelPathEdit.currentPath:
+            return _("Give a name.")
         return ""
 
     def _showLine(self, line):
@@ -149,23 +283,36 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         self._problem = parse_error(line) or self._problem
         progress = parse_progress(line)
         if progress is not None and not self._stopping:
-            self.ui.progressBar.value = round(100 * progress.fraction)
-            parts = [f"{progress.title}: {progress.stage}", last_validation(self._request.run)]
-            self.ui.statusLabel.text = "\n".join(part for part in parts if part)
+            self._progress.show_line(progress)
 
     def _showEnd(self, end: JobEnd):
-        if end.status == 0:
-            text = _("Done. The model is in {folder}.").format(folder=self._request.model)
-        elif end.cancelled or end.status == STOPPED:
-            text = _("Stopped. Tick 'Go on from the last checkpoint' to continue.")
+        if self._task == CHECKING:
+            if self._report.exists():
+                self._cases.show_report(self._report)
         else:
-            text = self._problem or end.problem or _("The training ended with status {n}.").format(n=end.status)
-        self.ui.statusLabel.text = text
+            self._watch.stop()
+            self._results.offer(Path(self.ui.modelPathEdit.currentPath))
+        self.ui.statusLabel.text = self._endWords(end)
+        self._fillModels()
         self._update()
+
+    def _endWords(self, end):
+        done = {
+            CHECKING: _("Checked."),
+            PLANNING: _("Planned. Press Start to train."),
+            TRAINING: _("Done. The model is in {folder}.").format(folder=self.ui.modelPathEdit.currentPath),
+        }
+        if end.status == 0:
+            return done[self._task]
+        if end.cancelled or self._stopping or end.status == STOPPED:
+            return _("Stopped. Press Resume to go on.") if self._task == TRAINING else _("Stopped.")
+        if self._task == CHECKING and self._report.exists() and not self._problem:
+            return _("The data has errors: see the rows in red.")
+        return self._problem or end.problem or _("The process ended with status {n}.").format(n=end.status)
 
 
 class SlicerCNNSegTrainLogic(ScriptedLoadableModuleLogic):
-    """Training in a process of its own.
+    """``cnnseg-train`` in a process of its own.
 
     Parameters
     ----------
@@ -181,24 +328,24 @@ class SlicerCNNSegTrainLogic(ScriptedLoadableModuleLogic):
 
     @property
     def running(self):
-        """Whether a training is under way."""
+        """Whether the process is under way."""
         return self._job.running
 
-    def start(self, request: TrainingRequest):
-        """Start training, and return at once."""
-        environment = child_environment(slicer.util.startupEnvironment())
-        self._job.start(child_python(), request.arguments(MODULE_FOLDER, LIBRARY_FOLDER), environment)
+    def start(self, command):
+        """Start ``cnnseg-train`` with these arguments, and return at once."""
+        environment = child_environment(slicer.util.startupEnvironment()) | VARIABLES
+        self._job.start(child_python(), python_arguments(command, MODULE_FOLDER, LIBRARY_FOLDER), environment)
 
     def interrupt(self):
-        """Ask the training to stop with a checkpoint."""
+        """Ask the process to stop; a training does with a checkpoint."""
         self._job.interrupt()
 
     def cancel(self):
-        """End the training at once."""
+        """End the process at once."""
         self._job.cancel()
 
     def close(self):
-        """End the training, and wait until its process has gone."""
+        """End the process, and wait until it has gone."""
         self._job.close()
 
 
@@ -211,18 +358,29 @@ class SlicerCNNSegTrainTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run every test; called by "Reload and Test"."""
-        for test in (self.test_Recipes, self.test_NothingRunsUnasked):
+        for test in (self.test_Recipes, self.test_NothingRunsUnasked, self.test_CasesOfTheScene):
             self.setUp()
             test()
 
     def test_Recipes(self):
         """There is a recipe to train with."""
-        recipes = shipped_recipes()
-        assert recipes
-        assert all(steps > 0 for steps in recipes.values())
+        assert shipped_recipes()
 
     def test_NothingRunsUnasked(self):
         """A fresh logic runs nothing, and closing it is no error."""
         logic = SlicerCNNSegTrainLogic()
         assert not logic.running
         logic.close()
+
+    def test_CasesOfTheScene(self):
+        """A volume and what was drawn on it are a case, and become files that a training takes."""
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Head")
+        slicer.util.updateVolumeFromArray(volume, np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8))
+        truth = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Head truth")
+        slicer.util.updateVolumeFromArray(truth, (slicer.util.arrayFromVolume(volume) > 200).astype(np.uint8))
+        found = find_cases(slicer.mrmlScene)
+        assert [case.name for case in found.cases] == ["Head"]
+        with tempfile.TemporaryDirectory() as temporary:
+            written = write_dataset(found.cases, label_table(found.cases), Path(temporary) / "data")
+            assert list(written.voxels["Head"].values()) == [6 * 7 * 8 - 201]
+            assert (Path(temporary) / "data" / "labelsTr" / "Head.nii.gz").is_file()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,9 @@ RECIPES = LIBRARY_FOLDER / "Resources" / "Recipes"
 
 LAUNCH = "import sys; sys.path[:0] = {folders!r}; from SlicerCNNSegTrainLib.cli.main import main; sys.exit(main())"
 """Runs the command from where the libraries lie, whatever Python's own search path is."""
+
+VARIABLES = {"CNNSEG_LOG_SECONDS": "1"}
+"""Environment of the command: a line of progress each second, as often as a bar needs."""
 
 ERROR = "cnnseg-train: error: "
 STOPPED = 130
@@ -24,36 +26,79 @@ PROGRESS_LINE = re.compile(r"(?P<title>[^:]+): (?P<percent>\d+)%, (?P<stage>.+)"
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train.
+    """What to train, and how.
 
     Parameters
     ----------
     data:
-        Folder with ``imagesTr`` and ``labelsTr``.
+        Folder with ``imagesTr`` and ``labelsTr``, or CSV table.
     run:
-        Folder for checkpoints and curves.
+        Folder of the run.
     model:
         Model folder to write at the end.
     recipe:
-        Name of a shipped recipe.
-    steps:
-        Number of training steps.
-    resume:
-        Go on from the last checkpoint in ``run``.
+        Name of a shipped recipe; empty for one made for the data.
+    minutes:
+        How long to train.
+    start:
+        Model to start from, by id; empty for none.
+    freeze_encoder:
+        Leave the weights of its encoder as they are.
+    adapter_rank:
+        Train low-rank adapters of this rank alone; 0 trains all weights.
+    allow_empty:
+        Labels without any structure are meant so.
+    absent_not_contoured:
+        A structure that a label does not hold is not learned as background there.
+    device:
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
     """
 
     data: Path
     run: Path
     model: Path
-    recipe: str
-    steps: int
-    resume: bool = False
+    recipe: str = ""
+    minutes: float = 30.0
+    start: str = ""
+    freeze_encoder: bool = False
+    adapter_rank: int = 0
+    allow_empty: bool = False
+    absent_not_contoured: bool = False
+    device: str = "auto"
 
-    def arguments(self, *library_folders: Path) -> list[str]:
-        """Arguments for Python that train and export; the folders hold the two libraries."""
-        launch = LAUNCH.format(folders=[str(folder) for folder in library_folders])
-        arguments = ["-c", launch, "auto", str(self.data), "-o", str(self.model), "--run", str(self.run)]
-        return [*arguments, "--recipe", self.recipe, "--steps", str(self.steps), *["--resume"] * self.resume]
+    def check(self, report: Path) -> list[str]:
+        """Arguments that check the data, and write what was found."""
+        recipe = ["--recipe", self.recipe] if self.recipe else []
+        return ["check", str(self.data), *recipe, *["--allow-empty"] * self.allow_empty, "-o", str(report)]
+
+    def plan(self) -> list[str]:
+        """Arguments that make the run's folder."""
+        return ["plan", str(self.data), "-o", str(self.run), *self._choices()]
+
+    def begin(self) -> list[str]:
+        """Arguments that plan, train and export."""
+        return ["auto", str(self.data), "-o", str(self.model), "--run", str(self.run), *self._choices()]
+
+    def go_on(self) -> list[str]:
+        """Arguments that train by the recipe in the run's folder, from its last checkpoint if there is one."""
+        run = ["--run", str(self.run), "--resume", "--device", self.device]
+        return ["auto", str(self.data), "-o", str(self.model), *run]
+
+    def _choices(self) -> list[str]:
+        """What decides the recipe."""
+        arguments = ["--minutes", f"{self.minutes:g}", "--device", self.device]
+        if self.recipe:
+            arguments += ["--recipe", self.recipe]
+        if self.start:
+            arguments += ["--from", self.start, *["--freeze-encoder"] * self.freeze_encoder]
+            arguments += ["--adapter-rank", str(self.adapter_rank)] if self.adapter_rank else []
+        arguments += ["--allow-empty"] * self.allow_empty
+        return [*arguments, *["--absent-not-contoured"] * self.absent_not_contoured]
+
+
+def python_arguments(command: Sequence[str], *library_folders: Path) -> list[str]:
+    """Arguments for Python that run the command; the folders hold the two libraries."""
+    return ["-c", LAUNCH.format(folders=[str(folder) for folder in library_folders]), *command]
 
 
 @dataclass(frozen=True)
@@ -76,19 +121,6 @@ def parse_error(line: str) -> str:
     return line.removeprefix(ERROR) if line.startswith(ERROR) else ""
 
 
-def shipped_recipes() -> dict[str, int]:
-    """Names of the shipped recipes, and their numbers of steps."""
-    return {
-        path.stem: int(json.loads(path.read_text(encoding="utf-8"))["steps"]) for path in sorted(RECIPES.glob("*.json"))
-    }
-
-
-def last_validation(run: Path) -> str:
-    """The last validation of a run in words, or empty before the first."""
-    try:
-        newest = max(run.glob("fold_*/curves.csv"), key=lambda path: path.stat().st_mtime)
-        with newest.open(encoding="utf-8", newline="") as stream:
-            *_, last = csv.DictReader(stream)
-    except (OSError, ValueError):  # not there yet, or without a row
-        return ""
-    return f"Dice {float(last['dice']):.3f} on held-out cases at step {last['step']}"
+def shipped_recipes() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.json"))

@@ -50,6 +50,9 @@ class Desktop:
         sys.modules["qt"] = qt_module.make_module()
         sys.modules["ctk"] = ModuleType("ctk")
         slicer_module.complete()
+        self._panels: dict[str, object] = {}
+        slicer.util.selectModule = self.select
+        slicer.util.getModuleLogic = lambda name: self._panels[name].logic
         self._show_properties()
 
     def _show_properties(self) -> None:
@@ -90,10 +93,19 @@ class Desktop:
         panel.resize(PANEL_WIDTH_PX, panel.sizeHint().height())
         panel.show()
         self.process_events()
+        self._panels[name] = widget
         return widget
+
+    def select(self, name: str) -> None:
+        """Bring a module into view as the module selector does."""
+        if name in self._panels:
+            self._panels[name].enter()
+        else:
+            self.open(name)
 
     def close(self, widget) -> None:
         """Close a module's panel as Slicer does at its end."""
+        self._panels = {name: panel for name, panel in self._panels.items() if panel is not widget}
         widget.exit()
         widget.cleanup()
         widget.parent.hide()

@@ -33,6 +33,12 @@ class Application:
     def testingEnabled(self) -> bool:
         return True
 
+    def topLevelWidgets(self) -> list[QtWidgets.QWidget]:
+        return QtWidgets.QApplication.topLevelWidgets()
+
+    def layoutManager(self) -> None:
+        """There are no views."""
+
     def setOverrideCursor(self, cursor: QtCore.Qt.CursorShape) -> None:
         QtWidgets.QApplication.setOverrideCursor(cursor)
 
@@ -116,6 +122,11 @@ def modules() -> dict[str, ModuleType]:
     return {module.__name__: module for module in (scripted, wrapper, i18n, packaging)}
 
 
+def plots_logic() -> slicer.vtkSlicerPlotsLogic:
+    """The real logic of Slicer's module Plots."""
+    return slicer.app.logics[-1]
+
+
 def complete() -> None:
     """Add to ``slicer`` what the application has: its scene, ``app``, and forms."""
     slicer.app = Application()
@@ -123,7 +134,10 @@ def complete() -> None:
     slicer.mrmlScene.SetURL(os.devnull)
     logic = slicer.vtkSlicerSegmentationsModuleLogic()
     logic.SetMRMLScene(slicer.mrmlScene)
-    slicer.app.logics = [logic]
+    plots = slicer.vtkSlicerPlotsLogic()
+    plots.SetMRMLScene(slicer.mrmlScene)
+    slicer.app.logics = [logic, plots]
+    slicer.modules = SimpleNamespace(plots=SimpleNamespace(logic=plots_logic))
     for name, module in modules().items():
         sys.modules[name] = module
         setattr(slicer, name.removeprefix("slicer."), module)
