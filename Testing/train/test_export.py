@@ -16,6 +16,8 @@ from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.store.self_check import check_model
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.cli.progress import BarProgress
+from SlicerCNNSegTrainLib.engine.recipe import Recipe
+from SlicerCNNSegTrainLib.engine.results.card import _recipe_words
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
 
 
@@ -145,3 +147,11 @@ def test_ctrl_c_stops_at_the_next_step():
         assert bar.cancelled()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_the_card_names_the_recipe_as_the_command_takes_it(recipe):
+    shipped = Recipe.read("hippocampus-mr")
+    assert _recipe_words(shipped) == "hippocampus-mr"
+    assert _recipe_words(replace(shipped, minutes=30.0)) == "hippocampus-mr --minutes 30"
+    assert _recipe_words(replace(shipped, steps=7)) == "hippocampus-mr --steps 7"
+    assert _recipe_words(replace(shipped, seed=1)) == _recipe_words(recipe) == "recipe.json"
