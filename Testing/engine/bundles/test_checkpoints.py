@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from numpy._core.multiarray import _reconstruct as reconstruct
+from numpy._core.multiarray import scalar as number
 from safetensors.torch import save_file
 
+from SlicerCNNSegLib.engine.bundles import arrays
 from SlicerCNNSegLib.engine.bundles.checkpoints import load_into, read_tensors
 from SlicerCNNSegLib.engine.bundles.workflow import allowed_names
 from SlicerCNNSegLib.engine.configs.resolving import ConfigReader
@@ -120,6 +123,33 @@ def test_a_config_loads_files_of_its_own_bundle_alone(tmp_path, path):
     path = path.format(folder) if isinstance(path, str) else path
     with pytest.raises(ConfigError, match=r"expected a .pt file of the bundle, got "):
         ConfigReader({"x": f"$torch.load({path!r})"}, "bundle", names=names).get("x")
+
+
+class Reduced:
+    """Comes out of a pickle as a call of numpy's."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (reconstruct, (np.ndarray, (2**40,), b"b"), "expected a plain array that begins empty, got"),
+        (np.dtype, ("(100000,100000)f8", False, True), "expected a plain number type, got"),
+        (np.dtype, ("O8", False, True), "expected a plain number type, got"),
+        (number, (np.dtype("f8"), b"1"), "expected a plain number, got float64"),
+    ],
+)
+def test_arrays_that_would_fill_the_memory_are_not_made(tmp_path, function, arguments, message):
+    torch.save({"a": Reduced(function, arguments)}, tmp_path / "code.pt")
+    with pytest.raises(WeightsError, match=rf"{message}|hold more than tensors"):
+        read_tensors(tmp_path / "code.pt")
+    with arrays.plain_arrays(), pytest.raises(Exception, match=message):
+        torch.load(tmp_path / "code.pt", weights_only=True)
 
 
 def test_arrays_in_large_files_are_not_read(tmp_path, monkeypatch):

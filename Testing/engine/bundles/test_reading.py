@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from zoo_bundles import INVERT, STYLES, step, transforms, write_bundle
@@ -86,6 +87,13 @@ LAMBDA = "$lambda x: x > 0"
          r"asks for the function in Lambdad in \"preprocessing\": Lambdad \$lambda x: x > 0; only functions behind"),
         ({"postprocessing": transforms(step("Lambdad", "pred", func=LAMBDA), step("AsDiscreted", "pred", argmax=True))},
          r"asks for the function in Lambdad in \"postprocessing\""),
+        ({"postprocessing": transforms(step("AsDiscreted", "pred", argmax=True), step(
+            "Invertd", "pred", **{**INVERT, "post_func": {"_target_": "Lambda", "func": LAMBDA}}))},
+         r"asks for the function in Lambda in \"postprocessing\""),
+        ({"preprocessing": "$monai.transforms.Compose([@a])", "a": step("Lambdad", func=LAMBDA)},
+         r"asks for the function in Lambdad in \"preprocessing\""),
+        ({"network_def": {"_target_": "UNet", "act": {"_target_": "Lambda", "func": LAMBDA}}},
+         r"asks for the function in Lambda in \"network_def\""),
         ({"postprocessing": transforms(step("Invertd", "pred", **{**INVERT, "post_func": "$lambda x: x"}))},
          r"asks for a lambda in \"postprocessing::transforms::0::post_func\""),
     ],
@@ -94,6 +102,20 @@ def test_what_is_refused_is_named_with_its_expression(folder, changes, message):
     edit_config(folder, **changes)
     with pytest.raises(ConfigError, match=message):
         ModelPackage.read(folder)
+
+
+def test_shared_transforms_that_double_are_told_soon(folder):
+    """Eighteen lines, 262144 transforms; the reader itself refuses deeper ones."""
+    shared = {f"a{n}": transforms(f"@a{n + 1}", f"@a{n + 1}") for n in range(18)}
+    last = {"a18": step("ScaleIntensityd")}
+    edit_config(folder, **shared, **last, preprocessing="@a0")
+    start = time.perf_counter()
+    with pytest.raises(ConfigError, match='has a fault in "preprocessing": more than 200 transforms'):
+        ModelPackage.read(folder)
+    nested = {"_target_": "Invertd", "keys": "pred", "transform": "@a0", "orig_keys": ["@a0", "@a0"]}
+    edit_config(folder, **shared, **last, preprocessing="@a18", postprocessing=transforms(nested))
+    assert ModelPackage.read(folder).bundle.image_keys == ("image",)
+    assert time.perf_counter() - start < 5
 
 
 def test_a_refused_bundle_is_listed_with_the_reason(folder, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from .names import (
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
 DEFAULT_WEIGHTS = Path("models") / "model.pt"
+MAX_TRANSFORMS = 200
+"""In one part of a config; published ones have at most twenty."""
+
 ALLOWED_LAMBDA = "functions behind AsDiscreted in the postprocessing, which are left out"
 
 
@@ -99,9 +103,9 @@ def look_through(folder: Path, *, flat: bool) -> Bundle:
         make=outlined,
     )
     for at in (NETWORK, INFERER):
-        reader.get(at)
-    before = list(_steps(reader.get(PREPROCESSING)))
-    after = list(_steps(reader.get(POSTPROCESSING))) if POSTPROCESSING in reader else []
+        _check_arguments(folder.name, at, reader.get(at), set())
+    before = _chain(folder.name, PREPROCESSING, reader.get(PREPROCESSING))
+    after = _chain(folder.name, POSTPROCESSING, reader.get(POSTPROCESSING)) if POSTPROCESSING in reader else []
     _check_functions(folder.name, before, after)
     keys = [key for step in before if step.name in LOADING for key in _listed(step.arguments.get("keys", ()))]
     discrete = [step.arguments for step in after if step.name in DISCRETE]
@@ -157,10 +161,18 @@ def _is_layered(discrete: Sequence[Mapping[str, Any]]) -> bool:
     return any(_on(step, "threshold") for step in discrete) and not any(_on(step, "argmax") for step in discrete)
 
 
+def _chain(bundle: str, at: str, made: Any) -> list[Outline]:
+    """The transforms of a part, unless they are more than any bundle has: shared ones count each time."""
+    steps = list(islice(_steps(made), MAX_TRANSFORMS + 1))
+    if len(steps) > MAX_TRANSFORMS:
+        raise Place(bundle, at).fault(f"more than {MAX_TRANSFORMS} transforms")
+    return steps
+
+
 def _steps(made: Any) -> Iterator[Outline]:
     """The transforms in a ``Compose``, one after the other."""
     if isinstance(made, Outline) and made.name == "Compose":
-        made = made.arguments.get("transforms", ())
+        made = made.arguments.get("transforms", made.arguments.get(0, ()))
     if isinstance(made, Outline):
         yield made
     elif isinstance(made, list | tuple):
@@ -171,11 +183,34 @@ def _steps(made: Any) -> Iterator[Outline]:
 def _check_functions(bundle: str, before: list[Outline], after: list[Outline]) -> None:
     """Refuse functions in places where they do more than to write labels in another way."""
     first = next((number for number, step in enumerate(after) if step.name in DISCRETE), len(after))
-    for at, steps in ((PREPROCESSING, before), (POSTPROCESSING, after[:first])):
-        for step in steps:
-            if step.name in UNREAD:
-                place = Place(bundle, at, f"{step.name} {step.arguments.get('func', '')}")
-                raise place.refuse(f"the function in {step.name}", ALLOWED_LAMBDA)
+    seen: set[int] = set()
+    for at, steps, last in ((PREPROCESSING, before, 0), (POSTPROCESSING, after, first)):
+        for number, step in enumerate(steps):
+            if step.name in UNREAD and (at == PREPROCESSING or number < last):
+                raise _refusal(bundle, at, step)
+            _check_arguments(bundle, at, step.arguments, seen)
+
+
+def _check_arguments(bundle: str, at: str, made: Any, seen: set[int]) -> None:
+    """Refuse functions inside of what a component is given: they would be left out without a word.
+
+    ``seen`` are those that were looked at: components may be shared, and each is looked at once.
+    """
+    if isinstance(made, Outline):
+        if made.name in UNREAD:
+            raise _refusal(bundle, at, made)
+        if id(made) in seen:
+            return
+        seen.add(id(made))
+        made = made.arguments
+    if isinstance(made, Mapping | list | tuple):
+        for part in made.values() if isinstance(made, Mapping) else made:
+            _check_arguments(bundle, at, part, seen)
+
+
+def _refusal(bundle: str, at: str, step: Outline) -> ConfigError:
+    place = Place(bundle, at, f"{step.name} {step.arguments.get('func', '')}")
+    return place.refuse(f"the function in {step.name}", ALLOWED_LAMBDA)
 
 
 def _weights(folder: Path, reader: ConfigReader) -> tuple[Path, str]:

@@ -24,7 +24,7 @@ class Outline:
     """
 
     name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[Any, Any] = field(default_factory=dict)
 
 
 class LightNames(Names):
@@ -47,5 +47,5 @@ class LightNames(Names):
 
 
 def outlined(component: Component, arguments: tuple[Any, ...], named: dict[str, Any]) -> Outline:
-    """The outline of a component."""
-    return Outline(component.name, named)
+    """The outline of a component; arguments without a name go by their number."""
+    return Outline(component.name, {**dict(enumerate(arguments)), **named})
