@@ -108,7 +108,6 @@ def write_tiny_classifier(
             "task": task,
             "licence": "Apache-2.0",
             "channels": [{"name": name, "modality": modality} for name, modality in channels],
-            "labels": [],
             "classes": list(classes),
             "multi_label": multi_label,
         },

@@ -119,6 +119,15 @@ def test_a_segmentation_may_share_the_folder(cnnseg, images, models, out):
     assert files_in(out) == wanted
 
 
+def test_a_classifier_is_listed_with_its_classes(cnnseg, volumes):
+    (row,) = [line for line in cnnseg("models", "list").out.splitlines() if line.startswith("light ")]
+    assert "classification" in row
+    assert "bright, dark" in row
+    assert ["bright"] in map(str.split, cnnseg("models", "show", "light").out.splitlines())
+    shown = json.loads(cnnseg("models", "show", "light", "--json").out)
+    assert shown["classes"] == [{"name": "bright"}, {"name": "dark"}]
+
+
 def test_wrong_usage_is_told(cnnseg, volumes, out, tmp_path):
     path, other = (path for path, _ in volumes)
     segments = write_image(tmp_path / "empty.nii.gz", np.zeros(SHAPE, np.uint8))

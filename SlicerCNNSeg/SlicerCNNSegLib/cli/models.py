@@ -88,15 +88,18 @@ def execute_show(arguments: argparse.Namespace) -> int:
         "\n"
         + table([(c.name, c.modality or "any", c.description) for c in package.channels], ("channel", "modality", ""))
     )
-    codes = [(x.value, x.name, str(x.type or ""), str(x.modifier or "")) for x in package.labels]
-    print("\n" + table(codes, ("value", "structure", "code", "modifier")))
+    if package.classes:
+        print("\n" + table([(x.name, str(x.code or "")) for x in package.classes], ("class", "code")))
+    else:
+        codes = [(x.value, x.name, str(x.type or ""), str(x.modifier or "")) for x in package.labels]
+        print("\n" + table(codes, ("value", "structure", "code", "modifier")))
     if package.metrics:
         print("\n" + table(list(_flat(package.metrics).items()), ("metric", "value")))
     return DONE
 
 
 def _row(package: ModelPackage) -> tuple[object, ...]:
-    structures = models_store.counted([label.name for label in package.labels])
+    structures = models_store.counted([one.name for one in package.classes or package.labels])
     return package.id, package.task, package.modality or "any", structures, _megabytes(package), package.licence
 
 
@@ -135,6 +138,7 @@ def _package_json(package: ModelPackage) -> dict[str, object]:
         "task": package.task,
         "channels": [vars(channel) for channel in package.channels],
         "labels": [label.to_json() for label in package.labels],
+        "classes": [one.to_json() for one in package.classes],
         "licence": package.licence,
         "training_data": package.training_data,
         "intended_use": package.intended_use,

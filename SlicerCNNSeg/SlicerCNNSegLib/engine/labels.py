@@ -136,3 +136,21 @@ class Label:
             if code is not None:
                 plain[key] = code.to_json()
         return plain
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """One class of a classifier: its name, and its code where somebody coded it."""
+
+    name: str
+    code: Code | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> ClassLabel:
+        """From the plain form in ``metadata.json``: name, and code as a triple."""
+        code = data.get("code")
+        return cls(str(data["name"]), Code.from_json(code) if code else None)  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, object]:
+        """The plain form, as in ``metadata.json``."""
+        return {"name": self.name, **({"code": self.code.to_json()} if self.code else {})}

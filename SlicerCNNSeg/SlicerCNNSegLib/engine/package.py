@@ -19,7 +19,7 @@ from .bundles.facts import facts_of
 from .bundles.reading import Bundle, look_through, without_looking
 from .bundles.trust import trusted_sha256
 from .errors import ConfigError, ModelError
-from .labels import Label
+from .labels import ClassLabel, Label
 from .overlaps import highest_code
 
 TASKS = ("segmentation", "detection", "classification")
@@ -64,6 +64,8 @@ class ModelPackage:
         None when nobody measured it.
     bundle:
         Of a bundle that others made: what was found in its config. None for our own form.
+    classes, multi_label:
+        Of a classifier: what it tells apart, in the order of its scores; whether classes don't exclude each other.
     """
 
     folder: Path
@@ -81,6 +83,8 @@ class ModelPackage:
     inference: Mapping[str, Any] = field(default_factory=dict)
     extent_mm: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     bundle: Bundle | None = None
+    classes: tuple[ClassLabel, ...] = ()
+    multi_label: bool = False
 
     @property
     def modality(self) -> str:
@@ -147,6 +151,7 @@ class ModelPackage:
             raise ModelError(f"The model {folder.name} has no weights ({WEIGHTS_PATTERN}); install it again.")
         try:
             own = metadata[OWN_BLOCK]
+            classifies = own["task"] == "classification"
             package = cls(
                 folder=folder,
                 id=str(own["id"]),
@@ -157,7 +162,9 @@ class ModelPackage:
                 channels=tuple(
                     Channel(str(c["name"]), str(c["modality"]), str(c.get("description", ""))) for c in own["channels"]
                 ),
-                labels=tuple(Label.from_json(label) for label in own["labels"]),
+                labels=() if classifies else tuple(Label.from_json(label) for label in own["labels"]),
+                classes=tuple(ClassLabel.from_json(one) for one in own["classes"]) if classifies else (),
+                multi_label=bool(own.get("multi_label", False)),
                 licence=str(own["licence"]),
                 training_data=str(metadata["data_source"]),
                 intended_use=str(metadata["intended_use"]),

@@ -176,7 +176,8 @@ def test_a_forced_modality_is_kept_in_the_record(tmp_path):
     [
         ({"classes": [{"name": "a"}]}, r"needs at least 2 classes whose names differ, got a"),
         ({"classes": [{"name": "a"}, {"name": "a"}]}, r"whose names differ, got a, a"),
-        ({"classes": [{"code": None}, {}]}, r"says wrongly what its classes are \(KeyError: 'name'\)"),
+        ({"classes": [{"code": None}]}, r"lacks 'name' in configs/metadata.json"),
+        ({"running": {"temperature": "warm"}}, r"wrong value in the block cnnseg of configs/inference.json: .*'warm'"),
         ({"running": {"temperature": 0}}, r"needs a temperature above 0, got 0"),
         ({"running": {"slices": 2}}, r"0 or an odd number of slices and mirror_axes below 2, got 2"),
         ({"running": {"mirror_axes": [3]}}, r"mirror_axes below 3, got 0 and \[3\]"),

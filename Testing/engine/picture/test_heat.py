@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from SlicerCNNSegLib.engine.classification.model import ClassLabel
 from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
 from SlicerCNNSegLib.engine.errors import GeometryError
+from SlicerCNNSegLib.engine.labels import ClassLabel
 from SlicerCNNSegLib.engine.picture.heat import OPACITY, draw_heat, write_heat
 from SlicerCNNSegLib.engine.result import RunRecord
 from SlicerCNNSegLib.engine.volume import Volume

@@ -1,33 +1,22 @@
 """What a classifier's folder says beyond ``package.py``: its classes, and how their scores become probabilities.
 
 In ``configs/metadata.json``, block ``cnnseg``: ``classes``, a list of objects with ``name`` and, as wanted,
-``code`` (``[scheme, value, meaning]``); ``multi_label``, true where classes don't exclude each other. In
-``configs/inference.json``, block ``cnnseg``, which the model's checksum covers: ``slices`` (0 for a 3-D
-network, 1 for a 2-D one, an odd number more for one that takes neighbouring slices as channels),
-``mirror_axes`` and ``temperature``, by which scores are divided (Guo et al. 2017, arXiv:1706.04599).
+``code`` (``[scheme, value, meaning]``); ``multi_label``, true where classes don't exclude each other; both are
+read by ``package.py``. In ``configs/inference.json``, block ``cnnseg``, which the model's checksum covers:
+``slices`` (0 for a 3-D network, 1 for a 2-D one, an odd number more for one that takes neighbouring slices as
+channels), ``mirror_axes`` and ``temperature``, by which scores are divided (Guo et al. 2017, arXiv:1706.04599).
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import ModelError, SettingsError
-from ..labels import Code
+from ..labels import ClassLabel
 from ..package import OWN_BLOCK, ModelPackage
 
 TASK = "classification"
-
-
-@dataclass(frozen=True)
-class ClassLabel:
-    """One class: its name, and its code where somebody coded it."""
-
-    name: str
-    code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -77,21 +66,19 @@ class ClassificationModel:
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for classification.")
         if package.bundle is not None:
             raise ModelError(f"The model {package.id} was made elsewhere: such classifiers cannot be run yet.")
-        text = (package.folder / "configs" / "metadata.json").read_text(encoding="utf-8")
-        own, running = json.loads(text)[OWN_BLOCK], package.inference.get(OWN_BLOCK, {})
+        running = package.inference.get(OWN_BLOCK, {})
         try:
             model = cls(
                 package,
-                tuple(_class_label(data) for data in own["classes"]),
-                bool(own.get("multi_label", False)),
+                package.classes,
+                package.multi_label,
                 float(running.get("temperature", 1.0)),
                 int(running.get("slices", 0)),
                 tuple(int(axis) for axis in running.get("mirror_axes", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise ModelError(
-                f"The model {package.id} says wrongly what its classes are ({type(error).__name__}: {error}); "
-                "see docs/classification.md."
+                f"The model {package.id} has a wrong value in the block cnnseg of configs/inference.json: {error}."
             ) from error
         model._check()
         return model
@@ -111,7 +98,3 @@ class ClassificationModel:
                 f"The model {self.package.id} needs 0 or an odd number of slices and mirror_axes below {axes}, "
                 f"got {self.slices} and {list(self.mirror_axes)}."
             )
-
-
-def _class_label(data: Mapping[str, Any]) -> ClassLabel:
-    return ClassLabel(str(data["name"]), Code.from_json(data["code"]) if data.get("code") else None)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import GeometryError
+from ..labels import ClassLabel
 from ..result import RunRecord
 from ..volume import Geometry
-from .model import ClassLabel
 
 DECISION = 0.5
 """Probability from which on a class of a multi-label model is said to be there."""

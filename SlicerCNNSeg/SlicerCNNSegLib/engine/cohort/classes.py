@@ -83,9 +83,7 @@ def _plain(case_id: str, result: ClassificationResult) -> dict[str, Any]:
     return {
         "case": case_id,
         "model": result.record.model_id,
-        "classes": [
-            {"name": label.name, "code": label.code.to_json() if label.code else None} for label in result.classes
-        ],
+        "classes": [label.to_json() for label in result.classes],
         "predictions": result.rows(),
         "explanation": result.explanation.to_json() if result.explanation else None,
     }

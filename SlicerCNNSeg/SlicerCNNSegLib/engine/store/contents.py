@@ -142,6 +142,9 @@ def _texts(package: ModelPackage) -> Iterator[tuple[str, str]]:
         yield "labels", label.name
         for code in (label.category, label.type, label.modifier, label.region, label.region_modifier):
             yield "labels", str(code or "")
+    for one in package.classes:
+        yield "classes", one.name
+        yield "classes", str(one.code or "")
     yield from (("metrics", text) for text in _strings(package.metrics))
     card = package.folder / "README.md"
     if card.is_file():
