@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .finding import NON_SOLID, PART_SOLID, SOLID, Measurements
+from .finding import CATEGORIES, NON_SOLID, PART_SOLID, SOLID, Measurements
 
 Steps = tuple[tuple[float, str], ...]
 
@@ -33,9 +33,6 @@ PART_SOLID_STEPS: Steps = ((6.0, "3"), (8.0, "4A"), (math.inf, "4B"))
 
 NO_NODULES = "1"
 """The category of a scan without nodules."""
-
-ORDER = (NO_NODULES, "2", "3", "4A", "4B")
-"""From the least to the most suspicious."""
 
 TITLE = "Size-based category (Lung-RADS v2022, baseline)"
 """What a column or heading of these categories is called."""
@@ -56,7 +53,7 @@ def size_category(measurements: Measurements) -> str:
 
 def scan_category(categories: Sequence[str]) -> str:
     """The highest of its nodules' categories; ``1`` without any."""
-    return max(categories, key=ORDER.index, default=NO_NODULES)
+    return max(categories, key=CATEGORIES.index, default=NO_NODULES)
 
 
 def one_decimal(diameter_mm: float) -> float:

@@ -18,6 +18,9 @@ ACCEPTED, REJECTED, UNDECIDED = STATUSES = ("accepted", "rejected", "undecided")
 SOLID, PART_SOLID, NON_SOLID = KINDS = ("solid", "part-solid", "non-solid")
 """What a nodule is made of, in the words of Lung-RADS; non-solid is pure ground glass."""
 
+CATEGORIES = ("2", "3", "4A", "4B")
+"""What ``category`` gives to a nodule, from the least to the most suspicious."""
+
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Ids become names of files, of segments and of anchors on a page."""
 
@@ -95,14 +98,14 @@ class Finding:
     malignancy:
         Probability from a classifier; None without one.
     category:
-        Size-based category by Lung-RADS, "" when there is none.
+        Size-based category by Lung-RADS, one of ``CATEGORIES``; "" when there is none.
     status:
         One of ``STATUSES``.
 
     Raises
     ------
     InputError
-        The id has other characters, the status is unknown, or a probability is outside of 0..1.
+        The id has other characters, the status or the category is unknown, or a probability is outside of 0..1.
     """
 
     id: str
@@ -122,6 +125,10 @@ class Finding:
             )
         if self.status not in STATUSES:
             raise InputError(f"Expected the status of {self.id} to be {', '.join(STATUSES)}, got {self.status!r}.")
+        if self.category not in ("", *CATEGORIES):
+            raise InputError(
+                f"Expected the category of {self.id} to be {', '.join(CATEGORIES)}, got {self.category!r}."
+            )
         malignancy = {} if self.malignancy is None else {"malignancy": self.malignancy}
         for name, value in {"score": self.score, **self.probabilities, **malignancy}.items():
             if not 0 <= value <= 1:

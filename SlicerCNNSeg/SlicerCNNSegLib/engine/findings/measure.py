@@ -7,7 +7,7 @@ from scipy.spatial import ConvexHull
 
 from ..volume import Geometry, Volume
 from .boxes import OrientedBox
-from .finding import Measurements
+from .finding import SOLID, Measurements
 from .segmenting import SegmentedNodule, segment_nodule
 
 
@@ -33,14 +33,15 @@ def measure(volume: Volume, box: OrientedBox) -> tuple[Measurements, SegmentedNo
     longest_mm, perpendicular_mm = axial_diameters(nodule.whole, nodule.geometry)
     solid_mm = axial_diameters(nodule.solid, nodule.geometry) if nodule.solid.any() else (0.0, 0.0)
     inside = nodule.image[nodule.whole]
+    volume_mm3 = float(nodule.share.sum() * voxel_mm3)
     measurements = Measurements(
         kind=nodule.kind,
-        volume_mm3=float(nodule.share.sum() * voxel_mm3),
+        volume_mm3=volume_mm3,
         longest_mm=longest_mm,
         perpendicular_mm=perpendicular_mm,
         mean_hu=float(inside.mean()),
         min_hu=float(inside.min()),
-        solid_volume_mm3=float(nodule.solid.sum() * voxel_mm3),
+        solid_volume_mm3=volume_mm3 if nodule.kind == SOLID else float(nodule.solid.sum() * voxel_mm3),
         solid_mean_mm=float(np.mean(solid_mm)),
     )
     return measurements, nodule

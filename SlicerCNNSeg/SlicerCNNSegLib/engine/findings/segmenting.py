@@ -237,8 +237,11 @@ def _depth(box: OrientedBox, geometry: Geometry) -> np.ndarray:
 def _to_wall(image: np.ndarray, geometry: Geometry, radius_mm: float) -> np.ndarray:
     """Distance in mm to tissue into which a ball of that radius fits (chest wall, organs); 0 inside of it."""
     spacing = geometry.spacing_mm[::-1]
+    tissue = image > TISSUE_HU
+    if not any(np.moveaxis(tissue, axis, 0)[[0, -1]].any() for axis in range(3)):
+        return np.full(image.shape, np.inf)  # all of it ends within the crop, which is no wall
     pad = [int(np.ceil(radius_mm / s)) for s in spacing]
-    tissue = np.pad(image > TISSUE_HU, [(n, n) for n in pad], mode="edge")  # the wall goes on beyond the crop
+    tissue = np.pad(tissue, [(n, n) for n in pad], mode="edge")  # the wall goes on beyond the crop
     core = ndimage.distance_transform_edt(tissue, sampling=spacing) > radius_mm
     if not core.any():
         return np.full(image.shape, np.inf)
