@@ -226,8 +226,10 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
 
     def _showNew(self, name, path):
         """Show a file that the run has written."""
-        if name == CHECK and (self.logic.running or state_of(self._run) is not RunState.NEW):
-            self._cases.show_report(path)
+        if name == CHECK:
+            data = self._cases.data
+            if data is None or data.resolve() == data_of(self._run):
+                self._cases.show_report(path)
         elif name == PLAN:
             self._plan.show(path)
         elif name == SHEET:

@@ -119,7 +119,9 @@ def test_a_table_gives_the_parts(a_training_panel, a_dataset):
     ui = a_training_panel.ui
     table = a_dataset.with_name("cases.csv")
     lines = ["image,label,split"]
-    lines += [f"liver/imagesTr/{x}.nii.gz,liver/labelsTr/{x}.nii.gz,{y}" for x, y in (("one", "train"), ("two", "test"))]
+    lines += [
+        f"liver/imagesTr/{x}.nii.gz,liver/labelsTr/{x}.nii.gz,{y}" for x, y in (("one", "train"), ("two", "test"))
+    ]
     table.write_text("\n".join(lines), encoding="utf-8")
     ui.sourceComboBox.currentIndex = 1
     assert ui.tablePathEdit.visible
@@ -189,7 +191,7 @@ def test_the_check_colours_the_rows_and_says_why(desktop, a_filled_panel, launch
     ui.checkButton.click()
     wait(desktop, a_filled_panel)
     assert ui.statusLabel.text == "The data has errors: see the rows in red."
-    assert ui.casesLabel.text == "3 cases: 1 errors, 2 warnings."
+    assert ui.casesLabel.text == "3 cases checked; errors: 1, warnings: 2."
     assert rows(ui.casesTable) == [
         ["All cases", "", "division: few patients"],
         ["two", "fold 0", "geometry, volume"],
@@ -204,10 +206,11 @@ def test_the_check_colours_the_rows_and_says_why(desktop, a_filled_panel, launch
     assert ui.casesTable.item(1, 0).toolTip() == "<qt>geometry: another &lt;grid&gt;<br>volume: an outlier</qt>"
 
 
-def test_errors_of_a_run_are_rows_too(desktop, a_filled_panel, launch, tmp_path):
+def test_errors_of_a_run_are_rows_too(desktop, a_filled_panel, a_dataset, launch, tmp_path):
     """The training that stops at the check leaves ``check.json`` in its folder."""
     run = tmp_path / "runs" / "liver"
     run.mkdir(parents=True)
+    (run / "data.json").write_text(json.dumps({"data": str(a_dataset)}), encoding="utf-8")
     launch(f"open({str(run / 'check.json')!r}, 'w').write({json.dumps(CHECK)!r})\n{FAIL}")
     a_filled_panel.ui.startButton.click()
     wait(desktop, a_filled_panel)
@@ -222,7 +225,7 @@ def test_a_plan_is_shown_decides_and_can_be_discarded(desktop, a_filled_panel, l
     ui.planButton.click()
     wait(desktop, a_filled_panel)
     assert ui.statusLabel.text == "Planned. Press Start to train."
-    assert rows(ui.planTable) == [["network", "DynUNet", "small images"]]
+    assert rows(ui.planTable) == [["network", "DynUNet: small images"]]
     assert not ui.minutesSpinBox.enabled
     assert not ui.recipeComboBox.enabled
     assert a_filled_panel._chosen().data == Path("/the/data")
@@ -265,7 +268,7 @@ def test_a_run_that_has_begun_is_resumed(a_filled_panel, tmp_path):
 def test_freezing_needs_a_model_to_start_from(desktop, monkeypatch, a_models_folder):
     panel = desktop.open("SlicerCNNSegTrain")
     ui = panel.ui
-    assert [ui.startComboBox.itemText(n) for n in range(ui.startComboBox.count)][0] == "Scratch"
+    assert ui.startComboBox.itemText(0) == "Scratch"
     assert not ui.freezeCheckBox.enabled
     ui.startComboBox.currentIndex = 1
     assert ui.freezeCheckBox.enabled

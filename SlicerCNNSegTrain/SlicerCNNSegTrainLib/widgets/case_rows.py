@@ -70,7 +70,7 @@ def checked_rows(report: Mapping[str, Any]) -> list[Row]:
 
 def checked_words(report: Mapping[str, Any]) -> str:
     """The check in one line."""
-    return _("{cases} cases: {errors} errors, {warnings} warnings.").format(
+    return _("{cases} cases checked; errors: {errors}, warnings: {warnings}.").format(
         cases=len(report["cases"]), errors=report["errors"], warnings=report["warnings"]
     )
 

@@ -27,8 +27,10 @@ class PlanSection:
     def show(self, path: Path) -> None:
         """Show what a plan has chosen."""
         reasons = json.loads(path.read_text(encoding="utf-8"))["reasons"]
-        rows = [Row((x["field"], x["value"], x["why"]), (f"{x['field']}: {x['value']}", x["why"])) for x in reasons]
-        fill_table(self.ui.planTable, (_("What"), _("Chosen"), _("Why")), rows)
+        rows = [
+            Row((x["field"], f"{x['value']}: {x['why']}"), (f"{x['field']}: {x['value']}", x["why"])) for x in reasons
+        ]
+        fill_table(self.ui.planTable, (_("What"), _("Chosen, and why")), rows)
         self.ui.planCollapsibleButton.visible = True
 
     def edit(self, run: Path) -> str:

@@ -13,6 +13,9 @@ ERROR, WARNING = "error", "warning"
 COLORS = {ERROR: (217, 83, 79, 110), WARNING: (240, 173, 78, 110)}
 """Red, green, blue, opacity: half transparent, so that the text stands out on light and dark styles alike."""
 
+WIDEST_COLUMN = 20
+"""Characters of a column before the last one: a docked panel has about 50 in all; what is longer wraps."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -39,6 +42,7 @@ def fill_table(table, headers: Sequence[str], rows: Sequence[Row]) -> None:
     table.columnCount, table.rowCount = len(headers), len(rows)
     table.setHorizontalHeaderLabels(list(headers))
     table.verticalHeader().visible = False
+    table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
     table.horizontalHeader().stretchLastSection = True
     for number, row in enumerate(rows):
         for column, text in enumerate(row.cells):
@@ -47,9 +51,10 @@ def fill_table(table, headers: Sequence[str], rows: Sequence[Row]) -> None:
             if row.severity:
                 item.setBackground(qt.QBrush(qt.QColor(*COLORS[row.severity])))
             table.setItem(number, column, item)
+    widest = WIDEST_COLUMN * table.fontMetrics().averageCharWidth()
     for column in range(len(headers) - 1):
         table.resizeColumnToContents(column)
-    table.resizeRowsToContents()
+        table.setColumnWidth(column, min(table.columnWidth(column), widest))
 
 
 def tool_tip(lines: Sequence[str]) -> str:
