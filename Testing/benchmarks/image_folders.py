@@ -7,6 +7,8 @@ images into ``OUT`` and their table ``OUT/images.csv``:
 ``mednist``    MedNIST, 64 x 64, six kinds, not divided
 ``nodules``    LIDC-IDRI, the three middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
                with patients; 8-bit and without spacing
+
+Images without any contrast are left out (two of MedNIST), and so is what comes a second time, voxel for voxel.
 """
 
 import csv
@@ -68,7 +70,11 @@ def write_folder(rows: Iterator[Row], output: Path) -> Path:
     table = output / "images.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer: csv.DictWriter[str] | None = None
+        seen: set[bytes] = set()
         for name, array, cells in rows:
+            if array.min() == array.max() or array.tobytes() in seen:
+                continue
+            seen.add(array.tobytes())
             SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(output / name))
             row = {"image": name, **cells}
             if writer is None:
