@@ -1,37 +1,33 @@
-"""What a run in the resident worker costs beyond the same run in this process.
+"""What a run in the resident worker costs beyond its network, and beyond the same run in this process.
 
-Run: ``python Testing/benchmarks/worker_overhead.py [--runs N] [--size 512 512 100]``. The model is a small 3-D U-Net
-that is restricted to a region (its answer does not matter, its time is short), the volume is whole. Runs in the worker
-and in this process take turns, so that a busy machine slows both alike. Prints the medians of
-
-- the time by the clock from the call to the result, in the worker and here, and their difference: what the process
-  costs (copying the volume, messages, mapping the result);
-- the same time less what the run itself says its network took (``seconds`` of the record): all overhead, what the
-  engine does around the network included;
-
-and how much other work of the machine lengthens everything (seconds by the clock per processor second).
+Run: ``OMP_NUM_THREADS=1 python Testing/benchmarks/worker_overhead.py [--runs N] [--size 512 512 100]``. The model is a
+small 3-D U-Net on one window of the volume (its answer does not matter, its time is short); the volume and the
+labelmap are whole. After two runs that load everything, runs in the worker and in this process take turns. Printed are
+means per run, by the clock and in processor time of both processes together; on a busy machine the second is what the
+first would be on an idle one, where one thread computes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 
 TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING), str(TESTING.parent / "SlicerCNNSeg")]
 
 from tiny_model import RANDOM_UNET, write_tiny_model  # noqa: E402
 
+from SlicerCNNSegLib.engine import segment  # noqa: E402
 from SlicerCNNSegLib.engine.region import Region  # noqa: E402
-from SlicerCNNSegLib.engine.result import SegmentationResult  # noqa: E402
 from SlicerCNNSegLib.engine.run import run  # noqa: E402
 from SlicerCNNSegLib.engine.settings import SegmentationSettings  # noqa: E402
 from SlicerCNNSegLib.engine.volume import Volume  # noqa: E402
@@ -42,20 +38,32 @@ REGION = (200, 264, 200, 264, 20, 84)
 """Voxels i, j, k that the network looks at."""
 
 
-def timed(call: Callable[[], SegmentationResult]) -> tuple[float, float]:
-    """Milliseconds of a run, and those without its network."""
-    started = time.perf_counter()
-    result = call()
-    whole = time.perf_counter() - started
-    return 1000 * whole, 1000 * (whole - result.record.seconds["network"])
+@dataclass
+class Times:
+    """Sums over runs: by the clock, and of processors."""
+
+    clock: float = 0.0
+    processors: float = 0.0
+
+    def begin(self, *processes: psutil.Process) -> None:
+        """Count from here."""
+        self.clock -= time.perf_counter()
+        self.processors -= processor_time(*processes)
+
+    def end(self, *processes: psutil.Process) -> None:
+        """Count to here."""
+        self.clock += time.perf_counter()
+        self.processors += processor_time(*processes)
+
+    def say(self, what: str, runs: int) -> None:
+        """Print the means."""
+        print(f"{what}: {1000 * self.clock / runs:.0f} by the clock, {1000 * self.processors / runs:.0f} of processors")
 
 
-def slowdown() -> float:
-    """Seconds by the clock per processor second, over one processor second."""
-    clock, busy = time.perf_counter(), time.process_time()
-    while time.process_time() < busy + 1:
-        pass
-    return time.perf_counter() - clock
+def processor_time(*processes: psutil.Process) -> float:
+    """Seconds of processor time that this process and others have had."""
+    others = sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+    return time.process_time() + others
 
 
 def main() -> None:
@@ -67,23 +75,41 @@ def main() -> None:
     i, j, k = arguments.size
     array = np.random.default_rng(0).integers(-1000, 1000, (1, k, j, i), np.int16)
     volume = Volume(array, np.eye(4), modality="MR")
+    there, here, network = Times(), Times(), Times()
+    plain = segment.class_probabilities
+
+    def counted(*positional: Any, **named: Any) -> Any:
+        network.begin()
+        try:
+            return plain(*positional, **named)
+        finally:
+            network.end()
+
     with tempfile.TemporaryDirectory() as folder, WorkerClient() as worker:
         model = write_tiny_model(Path(folder) / "tiny", network=RANDOM_UNET, window=(64, 64, 64))
         settings = SegmentationSettings(str(model), regions=(Region("ijk", REGION),), device="cpu", precision="fp32")
         for _ in range(WARM_UP):
             worker.run(settings, [volume])
             run(settings, [volume])
-        pairs = [
-            (timed(lambda: worker.run(settings, [volume])), timed(lambda: run(settings, [volume])))
-            for _ in range(arguments.runs)
-        ]
-    medians = np.median(np.array(pairs), axis=0)
-    costs = sorted(there[0] - here[0] for there, here in pairs)
-    print(f"{i} x {j} x {k} voxels of int16, {arguments.runs} runs, medians in ms")
-    print(f"from call to result: worker {medians[0, 0]:.0f}, this process {medians[1, 0]:.0f}")
-    print(f"without the network: worker {medians[0, 1]:.0f}, this process {medians[1, 1]:.0f}")
-    print(f"the worker's own cost: {statistics.median(costs):.0f} (from {costs[0]:.0f} to {costs[-1]:.0f})")
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, which lengthens all {slowdown():.1f} times")
+        child = psutil.Process(worker.pid)
+        segment.class_probabilities = counted
+        for _ in range(arguments.runs):
+            there.begin(child)
+            worker.run(settings, [volume])
+            there.end(child)
+            here.begin()
+            run(settings, [volume])
+            here.end()
+    runs = arguments.runs
+    beyond = Times(there.clock - network.clock, there.processors - network.processors)
+    own = Times(there.clock - here.clock, there.processors - here.processors)
+    print(f"{i} x {j} x {k} voxels of int16, {runs} runs, means in ms")
+    there.say("a run in the worker", runs)
+    here.say("a run in this process", runs)
+    network.say("its network", runs)
+    beyond.say("the worker beyond the network", runs)
+    own.say("the worker beyond a run in this process", runs)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
 if __name__ == "__main__":

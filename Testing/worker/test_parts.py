@@ -171,8 +171,9 @@ def test_the_time_left_is_extrapolated_from_this_stage():
     assert at(12, 0.3) == pytest.approx(2 * 0.7 / 0.2)
     assert at(14, 0.3) == pytest.approx(4 * 0.7 / 0.2)  # a window that takes long
     assert at(16, 1.0) == 0.0
-    assert at(17, 0.0) is None  # a bar that went back begins anew
-    assert at(20, 0.0) is None
+    assert at(17, 0.2) is None  # a bar that went back begins anew
+    assert at(20, 0.2) is None
+    assert at(21, 0.4) == pytest.approx(4 * 0.6 / 0.2)
 
 
 def test_the_time_left_in_words():

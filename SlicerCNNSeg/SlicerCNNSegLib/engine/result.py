@@ -106,9 +106,14 @@ class SegmentationResult:
         object.__setattr__(self, "structures", self._count() if counted is None else counted)
 
     def _count(self) -> tuple[Structure, ...]:
-        counts = np.bincount(self.labelmap.ravel(), minlength=max((x.value for x in self.labels), default=0) + 1)
+        box = foreground_box(self.labelmap)
+        named = [x.value for x in self.labels] + [value for x in self.compounds for value in x.values]
+        counts = np.zeros(max(named, default=0) + 1, np.int64)
+        # plane by plane, because numpy counts in a copy of eight bytes a voxel
+        for plane in self.labelmap[box] if box is not None else ():
+            counts += np.bincount(plane.ravel(), minlength=counts.size)[: counts.size]
         voxel_mm3 = self.geometry.voxel_volume_mm3
-        found = [(x.label, sum(int(counts[v]) for v in x.values if v < counts.size)) for x in self.compounds]
+        found = [(x.label, sum(int(counts[v]) for v in x.values)) for x in self.compounds]
         found += [(x, int(counts[x.value])) for x in self.labels]
         return tuple(Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
 
@@ -127,3 +132,11 @@ class SegmentationResult:
             if label.name == name:
                 return self.labelmap == label.value
         raise KeyError(f"No label {name!r}; the labels are {', '.join(row.name for row in self.structures)}.")
+
+
+def foreground_box(labelmap: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """The smallest box (k, j, i) that holds all labels of a labelmap of that shape; None for an empty one."""
+    k, j, i = (np.flatnonzero(labelmap.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    if not k.size:
+        return None
+    return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine.result import SegmentationResult
+from ..engine.result import SegmentationResult, foreground_box
 from ..engine.volume import Geometry
 from .geometry import local_ijk_to_ras, matrix_from_array, oriented_labelmap, parent_to_world
 from .hierarchy import place_beside
@@ -138,7 +138,7 @@ def _add_segments(segmentation: slicer.vtkSegmentation, result: SegmentationResu
     """One segment per found label; all share one image, cut to what is not background."""
     import slicer
 
-    box = _foreground(result.labelmap)
+    box = foreground_box(result.labelmap)
     if box is None:
         return
     start_ijk = (box[2].start, box[1].start, box[0].start)
@@ -159,14 +159,6 @@ def _add_segments(segmentation: slicer.vtkSegmentation, result: SegmentationResu
         segment.SetLabelValue(label.value)
         segment.AddRepresentation(representation, shared)
         segmentation.AddSegment(segment, f"Segment_{label.value}")
-
-
-def _foreground(labelmap: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box (k, j, i) that holds all labels; None for an empty labelmap."""
-    k, j, i = (np.flatnonzero(labelmap.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-    if not k.size:
-        return None
-    return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
 
 
 @contextmanager

@@ -22,13 +22,15 @@ class TimeLeft:
         self._clock = clock
         self._stage = ""
         self._start = (0.0, 0.0)
+        self._last = 0.0
 
     def update(self, fraction: float, stage: str) -> float | None:
         """Take in a report; gives the seconds left, or None as long as nobody can know."""
         now = self._clock()
-        if stage != self._stage or fraction < self._start[1]:
-            self._stage, self._start = stage, (now, fraction)
+        if stage != self._stage or fraction < self._last:  # a run that ran out of memory begins anew
+            self._stage, self._start, self._last = stage, (now, fraction), fraction
             return None
+        self._last = fraction
         seconds, moved = now - self._start[0], fraction - self._start[1]
         if seconds < LEAST_S or moved <= 0:
             return None
