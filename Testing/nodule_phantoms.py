@@ -177,6 +177,7 @@ def insert(
     *,
     blur_mm: float = 0.5,
     noise_hu: float = 15.0,
+    wall: np.ndarray | None = None,
 ) -> Phantom:
     """The CT with these nodules; where the chest wall or another organ is, it stays.
 
@@ -192,6 +193,8 @@ def insert(
         Standard deviation of the scanner's blur, on top of the averaging over a voxel.
     noise_hu:
         Standard deviation of the noise inside of nodules.
+    wall:
+        ``wall_mask`` of the CT, for those who need it more than once.
 
     Raises
     ------
@@ -199,7 +202,7 @@ def insert(
         A nodule covers no voxel of the image's lung by half.
     """
     array = volume.array[0].astype(np.float32)
-    wall = wall_mask(array, volume.geometry)
+    wall = wall_mask(array, volume.geometry) if wall is None else wall
     labelmap = np.zeros(array.shape, dtype=np.uint16)
     truths = []
     for value, nodule in enumerate(nodules, start=1):
@@ -234,6 +237,7 @@ def places(
     radius_mm: float,
     touching: str = FREE,
     apart_mm: float | None = None,
+    wall: np.ndarray | None = None,
 ) -> list[Triple]:
     """Random middles for nodules of that radius: free in the lung, at a vessel, or at the pleura.
 
@@ -252,9 +256,11 @@ def places(
         ``pleura``: the nodule's middle in the lung, a part of it (0.1 to 0.7 of the radius) beyond the pleura.
     apart_mm:
         Between middles; three radii without it.
+    wall:
+        ``wall_mask`` of the CT, for those who need it more than once.
     """
     tissue = volume.array[0] > TISSUE_HU
-    wall = wall_mask(volume.array[0], volume.geometry)
+    wall = wall_mask(volume.array[0], volume.geometry) if wall is None else wall
     spacing = volume.geometry.spacing_mm[::-1]
     to_wall = ndimage.distance_transform_edt(~wall & lung, sampling=spacing)
     vessels = tissue & ~wall & lung

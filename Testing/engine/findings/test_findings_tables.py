@@ -54,6 +54,7 @@ def test_a_review_changes_the_status_alone():
     [
         ({"id": "../n"}, "Expected an id of at most 64"),
         ({"id": ""}, "Expected an id of at most 64"),
+        ({"category": "1"}, "category of n-2 to be 2, 3, 4A, 4B, got '1'"),
         ({"score": 1.5}, "score of n-2 within 0 and 1, got 1.5"),
         ({"score": float("nan")}, "score of n-2 within 0 and 1, got nan"),
         ({"malignancy": -0.1}, "malignancy of n-2 within 0 and 1"),

@@ -114,20 +114,27 @@ def align(
     method.AddCommand(sitk.sitkIterationEvent, step)
     try:
         moved = method.Execute(fixed, moving)
-    except RuntimeError as error:  # ITK's, when too few points of one image lie in the other
-        raise InputError(
-            "The two dates cannot be aligned: their lungs have too little in common; check that both are of one "
-            "patient and show the same part of the chest."
-        ) from error
+        similarity = method.GetMetricValue()
+    except RuntimeError as error:  # ITK's, when no point of one image lies in the other
+        raise _too_little_in_common() from error
     if progress.cancelled():
         raise Cancelled
-    correlation = float(np.sqrt(max(0.0, -method.GetMetricValue())))  # ITK gives minus its square
+    if not abs(similarity) <= 1:  # the largest number there is, when no point is left on the way
+        raise _too_little_in_common()
+    correlation = float(np.sqrt(max(0.0, -similarity)))  # ITK gives minus its square
     poor = (
         f"The two dates were aligned poorly (correlation {correlation:.2f}, expected {POOR_CORRELATION} at least): "
         "check each match by eye."
     )
     rigid = sitk.Euler3DTransform(sitk.CompositeTransform(moved).GetBackTransform())
     return Alignment(_ras_matrix(rigid), correlation, (poor,) if correlation < POOR_CORRELATION else ())
+
+
+def _too_little_in_common() -> InputError:
+    return InputError(
+        "The two dates cannot be aligned: their lungs have too little in common; check that both are of one patient "
+        "and show the same part of the chest."
+    )
 
 
 def _method(mask: sitk.Image) -> sitk.ImageRegistrationMethod:
