@@ -1,6 +1,7 @@
 """The module SlicerCNNSegTrain: trains networks that SlicerCNNSeg then offers."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 from SlicerCNNSegLib.engine.catalogue import list_models, user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
@@ -66,8 +68,12 @@ class SlicerCNNSegTrain(ScriptedLoadableModule):
         self.parent.acknowledgementText = _("The networks are trained with PyTorch and MONAI.")
 
 
-class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
+class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel. What is chosen belongs to this computer, not to a scene: there is no parameter node."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
 
     def setup(self):
         """Make the panel, once, when the module is opened for the first time."""
@@ -94,6 +100,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         self.ui.editButton.clicked.connect(self.onEditButton)
         self.ui.startButton.clicked.connect(self.onStartButton)
         self.ui.stopButton.clicked.connect(self.onStopButton)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self._dataChosen()
 
     def enter(self):
@@ -110,12 +117,17 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         """Called when Slicer closes or the module is reloaded: no process is left behind."""
         self._watch.close()
         self.logic.close()
+        self.removeObservers()
+
+    def onSceneEndClose(self, _caller, _event):
+        """Show no case of the scene that was closed; a training goes on."""
+        self._cases.refresh()
 
     def onCheckButton(self):
         """Check the data."""
         self._report = Path(slicer.app.temporaryPath) / "cnnseg-check.json"
         self._report.unlink(missing_ok=True)
-        self._start(CHECKING, self._chosen().check(self._report))
+        self._start(CHECKING, replace(self._chosen(), data=self._cases.data).check(self._report))
 
     def onPlanButton(self):
         """Plan a run, or discard its plan."""
@@ -256,13 +268,11 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         self.ui.casesCollapsibleButton.enabled = not running
         self.ui.setupCollapsibleButton.enabled = not running
         self.ui.advancedCollapsibleButton.enabled = not running
-        for decided in (self.ui.startComboBox, self.ui.recipeComboBox, self.ui.minutesSpinBox):
-            decided.enabled = new
+        for name in ("startComboBox", "recipeComboBox", "minutesSpinBox", "allowEmptyCheckBox", "absentCheckBox"):
+            getattr(self.ui, name).enabled = new
         begins = new and self.ui.startComboBox.currentIndex > 0
         for decided in (self.ui.freezeCheckBox, self.ui.adapterSpinBox):
             decided.enabled = begins
-        for decided in (self.ui.allowEmptyCheckBox, self.ui.absentCheckBox):
-            decided.enabled = new
         hints = {
             RunState.NEW: missing,
             RunState.PLANNED: _("Planned: the recipe in the run folder decides. Edit it, or discard the plan."),
@@ -307,7 +317,8 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget):
         if end.status == 0:
             return done[self._task]
         if end.cancelled or self._stopping or end.status == STOPPED:
-            return _("Stopped. Press Resume to go on.") if self._task == TRAINING else _("Stopped.")
+            begun = self._task == TRAINING and state_of(self._run) is RunState.BEGUN
+            return _("Stopped. Press Resume to go on.") if begun else _("Stopped.")
         if self._task == CHECKING and self._report.exists() and not self._problem:
             return _("The data has errors: see the rows in red.")
         return self._problem or end.problem or _("The process ended with status {n}.").format(n=end.status)

@@ -153,7 +153,7 @@ def test_progress_and_a_clean_stop(desktop, a_filled_panel, launch):
     assert ui.stopButton.enabled
     ui.stopButton.click()
     wait(desktop, a_filled_panel)
-    assert ui.statusLabel.text == "Stopped. Press Resume to go on."
+    assert ui.statusLabel.text == "Stopped."
     assert ui.startButton.enabled
     assert not ui.stopButton.enabled
 

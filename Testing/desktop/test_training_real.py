@@ -73,7 +73,7 @@ def test_from_the_scene_to_a_model_in_use(desktop, monkeypatch, tmp_path):
     assert scores == sorted(scores)
     assert 0 <= scores[0] <= scores[-1] <= 1
 
-    ui.resultsTable.cellDoubleClicked.emit(0, 0)
+    ui.resultsTable.cellActivated.emit(0, 0)
     case = panel._results._cases[0]
     [truth] = nodes_named(slicer.mrmlScene, "vtkMRMLSegmentationNode", f"{case} truth")
     image = truth.GetNodeReference(truth.GetReferenceImageGeometryReferenceRole())

@@ -78,6 +78,14 @@ def test_the_scenes_cases_become_the_dataset(a_training_panel, two_boxes, tmp_pa
     assert Path(ui.scenePathEdit.currentPath) == tmp_path / "datasets" / "scene-2"
 
 
+def test_a_closed_scene_has_no_cases(desktop, a_training_panel, two_boxes):
+    ui = from_scene(a_training_panel)
+    assert ui.casesTable.rowCount == 2
+    desktop.clear_scene()
+    assert ui.casesTable.rowCount == 0
+    assert not ui.sceneButton.enabled
+
+
 def test_what_is_in_doubt_about_a_scene_is_a_row(a_training_panel, two_boxes):
     import slicer
 
@@ -245,7 +253,7 @@ def test_the_worst_case_comes_first_and_is_shown_on_double_click(desktop, a_trai
     assert table.item(0, 0).background().color().green() == 173
     assert table.item(1, 0).background().style().name == "NoBrush"
     assert "0.400" in table.item(0, 0).toolTip()
-    table.cellDoubleClicked.emit(0, 1)
+    table.cellActivated.emit(0, 1)
     scene = slicer.mrmlScene
     names = [scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode").GetName() for n in range(2)]
     assert names == ["poor truth", "poor prediction"]
@@ -257,7 +265,7 @@ def test_a_case_whose_data_has_gone_is_told(a_training_panel, tmp_path):
     shutil.rmtree(fold / "validation" / "plain" / "prediction")
     (fold / "validation" / "plain" / "prediction").mkdir()
     a_training_panel.ui.nameLineEdit.text = "liver"
-    a_training_panel.ui.resultsTable.cellDoubleClicked.emit(0, 0)
+    a_training_panel.ui.resultsTable.cellActivated.emit(0, 0)
     assert "found none; check the path." in a_training_panel.ui.statusLabel.text
 
 

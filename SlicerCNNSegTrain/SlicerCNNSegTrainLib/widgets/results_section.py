@@ -33,7 +33,7 @@ class ResultsSection:
 
     def __init__(self, ui, scene) -> None:
         self.ui, self._scene = ui, scene
-        ui.resultsTable.cellDoubleClicked.connect(self._show_case)
+        ui.resultsTable.cellActivated.connect(self._show_case)  # by double click, or by Enter
         ui.useButton.clicked.connect(self._use)
         self.clear()
 
