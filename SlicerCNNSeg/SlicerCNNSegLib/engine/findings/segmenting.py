@@ -88,7 +88,10 @@ class SegmentedNodule:
     geometry: Geometry
 
     def on(self, geometry: Geometry) -> np.ndarray:
-        """The nodule as a mask ``(k, j, i)`` on the image's grid, or a part of it: voxels at least half covered."""
+        """The nodule as a mask ``(k, j, i)`` on the image's grid, or on a part of it that holds the nodule.
+
+        As many voxels as its volume has, those that it covers most: a segment has the volume that was measured.
+        """
         shape = geometry.shape_kji
         step = np.linalg.solve(geometry.ijk_to_ras[:3, :3], self.geometry.ijk_to_ras[:3, :3])
         places = np.indices(self.geometry.shape_kji).reshape(3, -1)[::-1]
@@ -96,8 +99,12 @@ class SegmentedNodule:
         inside = ((ijk >= 0) & (ijk < np.array(geometry.size_ijk)[:, np.newaxis])).all(axis=0)
         flat = np.ravel_multi_index(tuple(ijk[::-1, inside]), shape)
         points = np.bincount(flat, minlength=int(np.prod(shape)))
-        covered = np.bincount(flat, self.whole.ravel()[inside], minlength=points.size)
-        return ((points > 0) & (covered >= points / 2)).reshape(shape)
+        covered = np.bincount(flat, self.share.ravel()[inside], minlength=points.size) / np.maximum(points, 1)
+        volume_mm3 = float(self.share.ravel()[inside].sum()) * self.geometry.voxel_volume_mm3
+        count = max(1, round(volume_mm3 / geometry.voxel_volume_mm3))
+        mask = np.zeros(points.size, dtype=bool)
+        mask[np.argsort(-covered, kind="stable")[:count]] = True
+        return (mask & (covered > 0)).reshape(shape)
 
 
 def segment_nodule(volume: Volume, box: OrientedBox) -> SegmentedNodule | None:
@@ -183,9 +190,9 @@ class _Surroundings:
         inside_mm = ndimage.distance_transform_edt(np.pad(whole, 1), sampling=self._spacing)[1:-1, 1:-1, 1:-1]
         outside_mm = ndimage.distance_transform_edt(~whole, sampling=self._spacing)
         deep = inside_mm > self._blur_mm
-        plateau = deep if core is None else deep & ~core
-        if plateau.any():
-            nodule_hu = float(np.median(self.image[plateau]))
+        has_core = core is not None and core.any()  # its blur would make the ground glass around it seem brighter
+        if deep.any() and not has_core:
+            nodule_hu = float(np.median(self.image[deep]))
         elif core is None:
             nodule_hu = max(nodule_hu, TYPICAL_SOLID_HU)
         told = np.clip((self.image - self.lung_hu) / (nodule_hu - self.lung_hu), -0.5, 1)
