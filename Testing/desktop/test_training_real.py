@@ -75,8 +75,8 @@ def test_from_the_scene_to_a_model_in_use(desktop, monkeypatch, tmp_path):
 
     ui.resultsTable.cellActivated.emit(0, 0)
     case = panel._results._cases[0]
-    [truth] = nodes_named(slicer.mrmlScene, "vtkMRMLSegmentationNode", f"{case} truth")
-    image = truth.GetNodeReference(truth.GetReferenceImageGeometryReferenceRole())
+    [found] = nodes_named(slicer.mrmlScene, "vtkMRMLSegmentationNode", f"{case} prediction")
+    image = found.GetNodeReference(found.GetReferenceImageGeometryReferenceRole())
     assert image.GetName() == case
     ui.useButton.click()
     assert segment.logic.getParameterNode().model == "scene"
