@@ -159,8 +159,11 @@ def test_a_fault_is_one_message_with_details_and_the_next_run_works(
         assert "Traceback (most recent call last)" in details
     if name == "crash":
         assert "Fatal Python error: Segmentation fault" in details
+    faulty = behaviour.notes["pid"]
     behaviour("done")
     assert a_client.run(SETTINGS, [a_volume]).labels == worker_behaviours.LABELS
+    # only the end of a process gives all memory back; what else a run raises is no reason to load models again
+    assert (behaviour.notes["pid"] == faulty) == (name == "unexpected")
     assert len(arenas()) <= 2
     assert [path for arena in arenas() for path in arena.iterdir() if path.name != "lock"] == []
 

@@ -1,4 +1,7 @@
-"""The worker's process as its client sees it: pipes that never block, and an end that is always told."""
+"""The worker's process as its client sees it: pipes that never block, and an end that is always told.
+
+On Windows pipes that don't block need Python 3.12, which Slicer 5.12 has.
+"""
 
 from __future__ import annotations
 
