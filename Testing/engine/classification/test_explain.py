@@ -53,10 +53,12 @@ def test_covering_what_is_bright_costs_probability_there(tmp_path):
     )
     image = Volume(np.zeros((1, 1, 14, 14), np.float32), LPS)
     image.array[0, 0, 8:10, 2:4] = 40
+    image.array[0, 0, 2:4, 10:12] = -20  # speaks for the other class
     heat = run(settings_of(folder, explain="occlusion"), [image]).explanation.heat[0]
     assert np.unravel_index(heat.argmax(), heat.shape) == (8, 2)
     assert heat.max() == 1
     assert heat[12:].max() < 0.05
+    assert heat[2:4, 10:12].max() == 0
 
 
 def test_the_top_class_of_each_region_is_explained_where_the_region_lies(tmp_path):
