@@ -108,9 +108,9 @@ def test_real_lungs_agree_with_their_labels(data_folder):
     volume = Volume.from_sitk(sitk.ReadImage(str(folder / "example_ct_sm.nii.gz")))
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "example_seg.nii.gz")))
     lungs = find_lungs(volume)
-    assert dice(lungs.mask, np.isin(labels, (10, 11, 12, 13, 14))) > 0.90
-    assert dice(lungs.sides == RIGHT, np.isin(labels, (12, 13, 14))) > 0.93
-    assert dice(lungs.sides == LEFT, np.isin(labels, (10, 11))) > 0.85
+    assert dice(lungs.mask, np.isin(labels, (10, 11, 12, 13, 14))) > 0.94
+    assert dice(lungs.sides == RIGHT, np.isin(labels, (12, 13, 14))) > 0.95
+    assert dice(lungs.sides == LEFT, np.isin(labels, (10, 11))) > 0.92
     assert lungs.cut == {RIGHT, LEFT}
 
 

@@ -103,8 +103,8 @@ def test_pictures_show_box_and_outline(tmp_path):
     ]
     for axes in figure.axes:
         (frame,) = axes.patches
-        assert 11 <= frame.get_width() <= 15
-        assert 11 <= frame.get_height() <= 15
+        assert 10 <= frame.get_width() <= 14
+        assert 10 <= frame.get_height() <= 14
         left, right = axes.get_xlim()
         assert frame.get_x() + frame.get_width() / 2 == pytest.approx((left + right) / 2)
         assert len(axes.collections) == 1  # the outline

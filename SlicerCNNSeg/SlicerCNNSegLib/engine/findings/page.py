@@ -1,6 +1,6 @@
-"""The page of findings: one HTML file with its pictures inside, to be read in any browser.
+"""The page of findings: one HTML file with its pictures inside, to be read in any browser (heavy: scipy, by matches).
 
-Light in itself; ``key_images`` makes the pictures. Every text that comes from outside is escaped, and the page holds
+``key_images`` makes the pictures. Every text that comes from outside is escaped, and the page holds
 no script and loads nothing.
 """
 
