@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -176,6 +177,29 @@ def test_a_kill_from_outside_in_mid_run(a_client, a_volume, behaviour, arenas):
     assert str(end.error) == "The worker was ended from outside; run again."
     assert arenas() == []
     os.kill(behaviour.notes["child"], signal.SIGKILL)
+
+
+def test_no_room_for_the_volume_is_said_and_the_next_run_works(a_client, a_volume, monkeypatch):
+    def full(file, plane):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("SlicerCNNSegLib.worker.memory._write", full)
+        with pytest.raises(WorkerError, match=r"could not be handed to the worker \(No space left on device\); close"):
+            a_client.run(SETTINGS, [a_volume])
+    assert a_client.run(SETTINGS, [a_volume]).labels == worker_behaviours.LABELS
+
+
+def test_a_worker_that_cannot_be_started_again_is_said(a_client, a_volume, behaviour, monkeypatch):
+    a_client.run(SETTINGS, [a_volume])
+    first = behaviour.notes["pid"]
+    os.kill(first, signal.SIGSTOP)
+    a_client.start(SETTINGS, [a_volume])
+    a_client.poll()
+    monkeypatch.setattr(a_client, "_python", "/nowhere/python")
+    os.kill(first, signal.SIGKILL)
+    assert str(end_of(a_client).error).startswith("/nowhere/python could not be started")
+    assert not a_client.running
 
 
 def test_a_kill_while_nothing_runs_is_not_noticed(a_client, a_volume, behaviour):

@@ -199,9 +199,8 @@ class WorkerClient(Worker):
                     return
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            self._end(
-                Ended(error=WorkerError(f"The volume could not be handed to the worker ({reason}); free memory."))
-            )
+            message = f"The volume could not be handed to the worker ({reason}); close other programs and run again."
+            self._end(Ended(error=WorkerError(message)))
 
     def _look_at_the_clock(self, run: _Run) -> None:
         now = time.monotonic()
@@ -256,14 +255,14 @@ class WorkerClient(Worker):
             self._end(Ended(error=error, details=details, log=child.log))
 
     def _fail(self, error: CNNSegError) -> None:
-        """The process cannot be talked to any more."""
-        child = self._child
-        assert child is not None
-        details = self._details()
-        child.kill()
-        self._child = None
+        """The process cannot be talked to any more, or could not be started again."""
+        end = Ended(error=error)
+        if self._child is not None:
+            end = Ended(error=error, details=self._details(), log=self._child.log)
+            self._child.kill()
+            self._child = None
         if self._run is not None:
-            self._end(Ended(error=error, details=details, log=child.log))
+            self._end(end)
 
     def _replace(self) -> None:
         """Kill the process and start another, so that the next run finds it warm."""
