@@ -261,7 +261,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.startButton.toolTip = missing or _("Train the network, and export the model.")
         self.ui.planButton.text = _("Plan") if new else _("Discard plan")
         self.ui.planButton.enabled = not running and not missing and state is not RunState.BEGUN
-        self.ui.editButton.enabled = not running and not new
+        self.ui.editButton.enabled = not running and state is RunState.PLANNED
         self.ui.checkButton.enabled = not running and self._cases.data is not None
         self.ui.stopButton.enabled = running
         self.ui.progressBar.visible = running

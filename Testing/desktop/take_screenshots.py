@@ -1,12 +1,13 @@
 """Pictures of the panels for README and extension page: ``python Testing/desktop/take_screenshots.py [segment|train]``.
 
-Runs the embedded model on a case of the real data (``CNNSEG_DATA``), and trains one on some cases for a
-minute, so the pictures show real results.
+Runs the embedded model on a case of the real data (``CNNSEG_DATA``), and trains one on some cases for two
+minutes, so the pictures show real results.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "Resources" / "Screenshots"
 CASE = "hippocampus/imagesTr/hippocampus_001.nii.gz"
 TRAINING_CASES = 10
-TRAINING_MINUTES = 1.0
+TRAINING_MINUTES = 2.0
 DOCKED_PX = 380
 """Width of a docked panel."""
 
@@ -59,14 +60,14 @@ def take_training_panel(desktop: Any, data: Path) -> str:
     """A training planned and done; gives what went wrong, or an empty text."""
     with tempfile.TemporaryDirectory(prefix="cnnseg-") as temporary:
         os.environ["CNNSEG_MODELS"] = f"{temporary}/models"
-        table, folder = Path(temporary, "hippocampi.csv"), data / "hippocampus"
-        images = sorted((folder / "imagesTr").glob("*.nii.gz"))[:TRAINING_CASES]
-        lines = [f"{image},{folder / 'labelsTr' / image.name}" for image in images]
-        table.write_text("\n".join(["image,label", *lines]), encoding="utf-8")
+        folder = Path(temporary, "hippocampi")
+        cases = [path.name for path in sorted((data / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:TRAINING_CASES]]
+        for file in ("dataset.json", *[f"{place}/{case}" for place in ("imagesTr", "labelsTr") for case in cases]):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(data / "hippocampus" / file, folder / file)
         panel = desktop.open("SlicerCNNSegTrain")
         ui = panel.ui
-        ui.sourceComboBox.currentIndex = 1
-        ui.tablePathEdit.currentPath = str(table)
+        ui.dataPathEdit.currentPath = str(folder)
         ui.minutesSpinBox.value = TRAINING_MINUTES
         ui.startButton.click()
         desktop.wait_until(lambda: not panel.logic.running, timeout_s=1800)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from SlicerCNNSegLib.engine.settings import DEVICES
 from SlicerCNNSegTrainLib import command
+from SlicerCNNSegTrainLib.command import TrainingRequest, shipped_recipes
 
 HANG = """
 import sys, time
@@ -142,6 +145,17 @@ def test_the_data_names_model_and_run_until_the_user_does(a_filled_panel, a_data
     assert Path(ui.modelPathEdit.currentPath) == home / "models" / "mine"
 
 
+def test_what_is_chosen_is_what_is_asked_for(a_filled_panel, a_dataset, tmp_path):
+    ui = a_filled_panel.ui
+    plain = TrainingRequest(a_dataset, tmp_path / "runs" / "liver", tmp_path / "models" / "liver")
+    assert a_filled_panel._chosen() == plain
+    ui.recipeComboBox.currentIndex = 1
+    ui.minutesSpinBox.value, ui.deviceComboBox.currentIndex = 2.5, 1
+    ui.allowEmptyCheckBox.checked = ui.absentCheckBox.checked = True
+    chosen = {"recipe": shipped_recipes()[0], "minutes": 2.5, "device": DEVICES[1]}
+    assert a_filled_panel._chosen() == replace(plain, allow_empty=True, absent_not_contoured=True, **chosen)
+
+
 def test_progress_and_a_clean_stop(desktop, a_filled_panel, launch):
     launch(HANG)
     ui = a_filled_panel.ui
@@ -261,6 +275,7 @@ def test_a_run_that_has_begun_is_resumed(a_filled_panel, tmp_path):
     ui = a_filled_panel.ui
     ui.nameLineEdit.text = "begun"
     assert ui.startButton.text == "Resume"
+    assert not ui.editButton.enabled
     assert not ui.planButton.enabled
     assert ui.hintLabel.text == "This run has begun. For another training give another name."
 

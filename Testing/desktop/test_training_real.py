@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from SlicerCNNSegLib.engine.package import ModelPackage
+
 MINUTES = 0.5
 """Long enough to be stopped after the first validation, however slow the machine is."""
 
@@ -79,7 +81,7 @@ def test_from_the_scene_to_a_model_in_use(desktop, monkeypatch, tmp_path):
     image = found.GetNodeReference(found.GetReferenceImageGeometryReferenceRole())
     assert image.GetName() == case
     ui.useButton.click()
-    assert segment.logic.getParameterNode().model == "scene"
+    assert segment.logic.getParameterNode().model == ModelPackage.read(tmp_path / "models" / "scene").id
     assert segment.ui.applyButton.enabled
     desktop.close(panel)
     desktop.close(segment)
