@@ -109,8 +109,11 @@ def test_a_vessel_is_no_part_of_its_nodule():
     volume = plain_lung()
     bare = Nodule(tuple(middle_of(volume)), (12, 12, 12))
     phantom = insert(volume, [replace(bare, vessel_mm=3.0, seed=4)], np.random.default_rng(0))
-    measurements, _ = measure(phantom.volume, phantom.truths[0].box)
+    too_large = OrientedBox(bare.center_ras_mm, (18, 18, 18))  # the vessel runs through 4 mm of it
+    measurements, nodule = measure(phantom.volume, too_large)
     assert measurements.volume_mm3 == pytest.approx(np.pi / 6 * 12**3, rel=0.12)
+    indices = np.argwhere(nodule.whole)[:, ::-1]
+    assert bare.depth(nodule.geometry.ras_from_ijk(indices)).max() < 1.35
 
 
 def test_nothing_stands_out_of_plain_lung():
