@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from SlicerCNNSegLib.engine.classification.framing import Framing
+from SlicerCNNSegLib.engine.classification.model import TASK as CLASSIFICATION
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
-from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    from SlicerCNNSegLib.engine.classification.framing import Framing
+
+SEGMENTATION = "segmentation"
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 _INSTALLED_RECIPES = _LIBRARY / "recipes"
@@ -232,6 +236,8 @@ class Recipe:
     @property
     def framing(self) -> Framing:
         """Of a classification: the way from an image to the network's window."""
+        from SlicerCNNSegLib.engine.classification.framing import Framing
+
         return Framing.from_transforms(self.preprocessing, int(self.inference.get("slices", int(self.flat))))
 
     @property
