@@ -145,6 +145,12 @@ def test_the_temperature_is_found_again(multi_label):
     np.testing.assert_allclose(scaled(sure, 2, multi_label=multi_label), honest, atol=1e-6)
 
 
+def test_without_a_wrong_case_there_is_no_temperature_to_find():
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 1]]
+    probabilities = np.where(truth, 0.8, 0.1)
+    assert fit_temperature(probabilities, truth, multi_label=False) == 1
+
+
 def test_recipes_that_make_no_sense_are_told():
     with pytest.raises(SettingsError, match=r"Expected patch_size \(16, 16, 1\), the preprocessing's size, got"):
         Recipe.from_json(recipe_of(patch_size=[8, 8, 1]))

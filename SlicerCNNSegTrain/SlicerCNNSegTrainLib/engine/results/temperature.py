@@ -22,7 +22,9 @@ def scaled(probabilities: np.ndarray, temperature: float, *, multi_label: bool) 
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray, *, multi_label: bool) -> float:
-    """The temperature of least negative log-likelihood.
+    """The temperature of least negative log-likelihood; 1 where there is none, as when every case is right.
+
+    Without a wrong case the likelihood grows for ever as the temperature falls: that says nothing about others.
 
     Parameters
     ----------
@@ -36,4 +38,7 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray, *, multi_label
         right = xlogy(truth, found).sum()
         return -float(right + (xlogy(~truth, 1 - found).sum() if multi_label else 0.0)) / len(truth)
 
+    right = (probabilities > 0.5) == truth if multi_label else probabilities.argmax(1) == truth.argmax(1)
+    if right.all():
+        return 1.0
     return float(np.exp(minimize_scalar(loss, bounds=np.log(RANGE), method="bounded").x))
