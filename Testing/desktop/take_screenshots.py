@@ -1,11 +1,12 @@
 """Pictures of the panels for README and extension page: ``python Testing/desktop/take_screenshots.py [segment|train]``.
 
-Runs the embedded model on a case of the real data (``CNNSEG_DATA``), and trains one on some cases for two
-minutes, so the pictures show real results.
+Runs the embedded model on a case of the real data (``CNNSEG_DATA``), and trains one on some cases for a
+minute, so the pictures show real results.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -16,8 +17,9 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "Resources" / "Screenshots"
 CASE = "hippocampus/imagesTr/hippocampus_001.nii.gz"
+DESCRIPTION = {"labels": {"background": 0, "anterior": 1, "posterior": 2}, "channel_names": {"0": "MR"}}
 TRAINING_CASES = 10
-TRAINING_MINUTES = 2.0
+TRAINING_MINUTES = 1.0
 DOCKED_PX = 380
 """Width of a docked panel."""
 
@@ -62,9 +64,11 @@ def take_training_panel(desktop: Any, data: Path) -> str:
         os.environ["CNNSEG_MODELS"] = f"{temporary}/models"
         folder = Path(temporary, "hippocampi")
         cases = [path.name for path in sorted((data / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:TRAINING_CASES]]
-        for file in ("dataset.json", *[f"{place}/{case}" for place in ("imagesTr", "labelsTr") for case in cases]):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(data / "hippocampus" / file, folder / file)
+        for place in ("imagesTr", "labelsTr"):
+            (folder / place).mkdir(parents=True)
+            for case in cases:
+                shutil.copyfile(data / "hippocampus" / place / case, folder / place / case)
+        (folder / "dataset.json").write_text(json.dumps(DESCRIPTION), encoding="utf-8")
         panel = desktop.open("SlicerCNNSegTrain")
         ui = panel.ui
         ui.dataPathEdit.currentPath = str(folder)

@@ -118,8 +118,12 @@ class Desktop:
         self.process_events()
 
     def process_events(self) -> None:
-        """Handle what has happened so far."""
-        self.application.processEvents()
+        """Handle what has happened so far.
+
+        By an event loop of its own: ``QApplication.processEvents`` of PySide6 6.12 takes a reference to None
+        at each call, until Python ends with "deallocating None".
+        """
+        QtCore.QEventLoop().processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents)
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 180.0) -> None:
         """Run the event loop until the condition holds; it must within the time."""
@@ -127,7 +131,7 @@ class Desktop:
         while not condition():
             if time.monotonic() > end:
                 raise TimeoutError(f"The condition did not hold within {timeout_s} s.")
-            self.application.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
+            self.process_events()
             time.sleep(0.005)
 
     def picture(self, widget, width_px: int = PANEL_WIDTH_PX) -> QtGui.QPixmap:
