@@ -35,7 +35,7 @@ def test_faults_are_named(tmp_path, recipe):
         replace(recipe, mirrored=[(3, 7)])
     with pytest.raises(SettingsError, match=r"The label value 3 is ignore_value and a structure"):
         replace(recipe, ignore_value=3)
-    with pytest.raises(SettingsError, match=r"Expected start.model with start.freeze"):
+    with pytest.raises(SettingsError, match=r"Expected start.model, a model to start from"):
         Recipe.from_json({**recipe.to_json(), "start": {"freeze": "encoder"}})
     with pytest.raises(SettingsError, match=r"Expected start.freeze of '', 'encoder', got 'all'"):
         Recipe.from_json({**recipe.to_json(), "start": {"model": "m", "freeze": "all"}})
@@ -45,7 +45,7 @@ def test_faults_are_named(tmp_path, recipe):
         Recipe.from_json({**recipe.to_json(), "start": {"model": "m", "adapter_rank": -1}})
     with pytest.raises(SettingsError, match=r"Expected model, freeze, encoder_rate, adapter_rank in .* got rank"):
         Recipe.from_json({**recipe.to_json(), "start": {"rank": 4}})
-    with pytest.raises(FileReadError, match=r"No recipe 'nothing': expected one of hippocampus-mr"):
+    with pytest.raises(FileReadError, match=r"No recipe 'nothing': expected one of head-neck-oar-ct, hippocampus-mr"):
         Recipe.read("nothing")
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(FileReadError, match=r"bad.json is no valid JSON"):

@@ -122,7 +122,7 @@ def write_dataset(
             modalities[volume.modality] += 1
         notes += _check_content(table, counts)
         names = tuple(channels) or _channel_names(modalities, channel_counts, notes)
-        description = _description(cases, table, names)
+        description = _description(folder.name, cases, table, names)
         (temporary / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         advance(progress, 1.0, f"Wrote {len(cases)} cases")
     voxels_by_name = {
@@ -191,11 +191,13 @@ def _channel_names(modalities: Counter[str], counts: Mapping[str, int], notes: l
     return (name,) if number == 1 else tuple(f"{name} {n}" for n in range(1, number + 1))
 
 
-def _description(cases: Sequence[SceneCase], table: LabelTable, channels: Sequence[str]) -> dict[str, object]:
-    """``dataset.json`` in the words of nnU-Net, with what else is known of the labels."""
+def _description(
+    name: str, cases: Sequence[SceneCase], table: LabelTable, channels: Sequence[str]
+) -> dict[str, object]:
+    """``dataset.json`` in the words of nnU-Net, with what else is known of the labels; ``name`` becomes the model's."""
     patients = list(dict.fromkeys(case.patient for case in cases if case.patient))
     return {
-        "name": "CNNSeg cases of a 3D Slicer scene",
+        "name": name,
         "channel_names": {str(number): name for number, name in enumerate(channels)},
         "labels": {"background": 0, **{label.name: label.value for label in table.labels}},
         "numTraining": len(cases),

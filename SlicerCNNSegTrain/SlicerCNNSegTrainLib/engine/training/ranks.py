@@ -91,11 +91,29 @@ def join_ranks(device: str) -> Iterator[Ranks]:
     if size == 1:
         yield Ranks()
         return
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    rank = int(os.environ["RANK"])
+    distributed.init_process_group(
+        "nccl" if device == "cuda" else "gloo", store=_meeting_place(rank, size), rank=rank, world_size=size
+    )
     try:
-        yield Ranks(distributed.get_rank(), size)
+        yield Ranks(rank, size)
     finally:
         distributed.destroy_process_group()
+
+
+def _meeting_place(rank: int, size: int) -> distributed.Store:
+    """Where the processes tell one another their addresses, those of each restart apart.
+
+    torchrun keeps one store over restarts; without a prefix a process may find the address of one that is gone.
+    """
+    kept_by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = distributed.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        size,
+        is_master=rank == 0 and not kept_by_torchrun,
+    )
+    return distributed.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def restarted() -> bool:
