@@ -155,8 +155,6 @@ def test_the_model_zoo_is_shown_with_what_runs_and_why_the_rest_does_not(cnnseg)
 
 
 def test_a_bundle_of_the_model_zoo_that_cannot_be_run_is_not_fetched(cnnseg):
-    cnnseg("models", "install", "vista2d").assert_refused(
-        2, "vista2d cannot be run here (own code: scripts.components"
-    )
+    cnnseg("models", "install", "vista2d").assert_refused(2, "vista2d cannot be run here (own code: scripts.components")
     cnnseg("models", "install", "mednist_gan").assert_refused(2, "mednist_gan is for another task")
     cnnseg("models", "install", "spleen_ct_segmentation", "--offline").assert_refused(1, "is not fetched: the network")

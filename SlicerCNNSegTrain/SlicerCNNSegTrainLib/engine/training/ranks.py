@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
@@ -101,19 +102,19 @@ def join_ranks(device: str) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def _meeting_place(rank: int, size: int) -> distributed.Store:
+def _meeting_place(rank: int, size: int) -> PrefixStore:
     """Where the processes tell one another their addresses, those of each restart apart.
 
     torchrun keeps one store over restarts; without a prefix a process may find the address of one that is gone.
     """
     kept_by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = distributed.TCPStore(
+    store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         size,
         is_master=rank == 0 and not kept_by_torchrun,
     )
-    return distributed.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    return PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def restarted() -> bool:
