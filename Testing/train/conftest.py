@@ -77,16 +77,16 @@ def recipe():
                 {"_target_": "Spacingd", "keys": "image", "pixdim": [1.0, 1.0, 1.5], "mode": "bilinear"},
                 {"_target_": "NormalizeIntensityd", "keys": "image", "channel_wise": True},
             ],
-            "augmentation": {"flip_rl": 0.5, "translation": 0.2, "noise": 0.2},
+            "augmentation": {"flip_rl": 0.5, "translation": 0.2, "noise": 0.5},
             "inference": {"overlap": 0.5, "mirror_axes": [0], "postprocess": {}},
             "patch_size": [16, 16, 12],
             "batch_size": 2,
-            "steps": 60,
-            "learning_rate": 0.02,
+            "steps": 80,
+            "learning_rate": 0.01,
             "warmup_steps": 5,
             "ema_decay": 0.9,
             "precision": "fp32",
-            "validate_every": 30,
+            "validate_every": 40,
         }
     )
 

@@ -106,7 +106,7 @@ def test_a_table_is_trained_and_evaluated_as_it_divides(boxes, recipe_file, tmp_
     report = json.loads((fold / "validation" / "plain" / "evaluation.json").read_text(encoding="utf-8"))
     assert [case["case"] for case in report["cases"]] == ["b8"]
     dice = report["summary"]["labels"]["3"]["metrics"]["dice"]["mean"]
-    assert dice > 0.8
+    assert dice > 0.9
     assert f"Held out, mean over structures: Dice {dice:.4f}" in capsys.readouterr().out
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "1 were held out, 1 were kept for a test (as the data set's table divides them)" in card

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from score_time import judged_and_done
 from sklearn.metrics import roc_auc_score
 from tiny_images import CLASSES, recipe_of, write_images
 from torch.nn import functional
@@ -101,6 +102,19 @@ def test_mixup_mixes_images_and_targets_alike():
     assert 0 < float((mixed["target"] > 1e-6).sum(1).float().mean() - 1) <= 1
     assert mixed["image"].mean().item() == pytest.approx(plain["image"].mean().item(), abs=1e-4)
     assert matrix.shape == (3, 3)
+
+
+def test_the_time_of_a_validation_is_judged_by_a_part_of_it():
+    class Flat(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(256, 3)
+
+        def forward(self, image):
+            return self.layer(image.flatten(1))
+
+    judged, part, whole = judged_and_done(task_of(samples_of([30, 30, 20])), Flat())
+    assert (judged, part, whole) == (80, 32, 80)
 
 
 def test_balanced_weights_are_of_the_rare_class():

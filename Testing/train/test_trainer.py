@@ -59,7 +59,7 @@ def test_boxes_are_learned(make, folder, recipe):
     assert make(recipe).run(NoProgress()) > 0.9
     curves = folder.curves.read_text().splitlines()
     assert curves[0] == "step,loss,learning_rate,dice,dice Box,seconds"
-    assert [int(line.split(",")[0]) for line in curves[1:]] == [30, 60]
+    assert [int(line.split(",")[0]) for line in curves[1:]] == [40, 80]
     assert float(curves[2].split(",")[1]) < float(curves[1].split(",")[1])
 
 
@@ -186,7 +186,7 @@ def test_a_resumed_run_keeps_the_rest_of_its_time(make, folder, recipe):
 
 def test_too_little_time_is_refused(make, recipe):
     clock = itertools.count(step=10)
-    with pytest.raises(SettingsError, match=r"Expected more than 0.1 minutes: validating .* takes 10 s here"):
+    with pytest.raises(SettingsError, match=r"Expected more than 0.1 minutes: validating .* takes 20 s here"):
         make(replace(recipe, minutes=0.1), clock=lambda: next(clock))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from score_time import judged_and_done
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.networks import build_network
@@ -80,6 +81,12 @@ def test_the_target_is_the_image_and_what_is_seen_of_it_is_unchanged(task):
     assert hidden.float().mean().item() == pytest.approx(round(0.6 * 48) / 48)
     assert torch.equal(batch["image"][~hidden], batch["target"][~hidden])
     assert not (batch["image"][hidden] == batch["target"][hidden]).any()
+
+
+def test_the_time_of_a_validation_is_judged_by_a_part_of_it(task):
+    judged, part, whole = judged_and_done(task, torch.nn.Conv3d(1, 1, 1))
+    assert judged == whole
+    assert 0 < part < whole
 
 
 def test_noise_has_the_patchs_mean_and_spread(plain):

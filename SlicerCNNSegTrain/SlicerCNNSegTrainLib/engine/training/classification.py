@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,7 @@ class ClassificationTask:
         ranks: Ranks = ALONE,
     ) -> None:
         self._recipe, self._training, self._validation, self._ranks = recipe, training, validation, ranks
+        self._held_out = validation[ranks.rank :: ranks.size]
         self._autocast = AUTOCAST[precision]
         self._augmentation = build_augmentation(recipe.augmentation, flat=recipe.flat)
         self._groups = _groups(training)
@@ -99,8 +100,7 @@ class ClassificationTask:
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """AUC, accuracy and calibration error of the held-out images, and the AUC of each class by its name."""
-        mine = self._validation[self._ranks.rank :: self._ranks.size]
-        rows = self._ranks.gather(self._probabilities(network, mine).tolist())
+        rows = self._ranks.gather(self._probabilities(network, self._held_out).tolist())
         truth = torch.stack([sample.target for sample in self._validation]).numpy() > 0
         names = self._recipe.class_names
         cases = [sample.id for sample in self._validation]
@@ -109,6 +109,12 @@ class ClassificationTask:
         found = dict(zip(metrics.keys, metrics.values(np.ones((1, len(cases))))[0].tolist(), strict=True))
         each = {f"auc {name}": found[name, "auc"] for name in table.targets} if len(table.targets) > 1 else {}
         return {name: found[OVERALL, name] for name in ("auc", "accuracy", "ece")} | each
+
+    def score_seconds(self, network: torch.nn.Module, clock: Callable[[], float]) -> float:
+        """Judged by one forward pass of this process's held-out images."""
+        some, started = self._held_out[:SCORED_AT_ONCE], clock()
+        self._probabilities(network, some)
+        return (clock() - started) * len(self._held_out) / max(1, len(some))
 
     def _varied(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One image, augmented, and its target; a function of the seed and the position."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class SegmentationTask:
         ranks: Ranks = ALONE,
     ) -> None:
         self._sampler = Sampler(training, recipe, ranks)
-        self._validation, self._ranks, self._autocast = validation, ranks, AUTOCAST[precision]
+        self._held_out, self._ranks, self._autocast = validation[ranks.rank :: ranks.size], ranks, AUTOCAST[precision]
         self._columns = [f"{self.metric} {label['name']}" for label in recipe.model["labels"]]
         weights = torch.ones(1 + len(self._columns))
         if recipe.class_weights == "balanced":
@@ -65,13 +65,19 @@ class SegmentationTask:
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """Mean Dice over structures and cases, and that of each structure by its name."""
-        mine = self._validation[self._ranks.rank :: self._ranks.size]
-        rows = self._ranks.gather(dice_rows(network, mine, self._inferer, self._autocast))
+        rows = self._ranks.gather(dice_rows(network, self._held_out, self._inferer, self._autocast))
         structures = mean_over_cases(rows)
         return {
             self.metric: float(np.nanmean(structures)),
             **dict(zip(self._columns, structures.tolist(), strict=True)),
         }
+
+    def score_seconds(self, network: torch.nn.Module, clock: Callable[[], float]) -> float:
+        """Judged by this process's held-out case of median size."""
+        by_size = sorted(self._held_out, key=lambda sample: sample.image.numel())
+        started = clock()
+        dice_rows(network, by_size[len(by_size) // 2 :][:1], self._inferer, self._autocast)
+        return (clock() - started) * len(by_size)
 
 
 def count_voxels(samples: Sequence[Sample], classes: int) -> torch.Tensor:

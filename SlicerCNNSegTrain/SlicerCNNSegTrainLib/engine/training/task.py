@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -27,3 +27,6 @@ class Task(Protocol):
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """Numbers on the held-out cases, the same on all processes; higher is better for ``metric``."""
+
+    def score_seconds(self, network: torch.nn.Module, clock: Callable[[], float]) -> float:
+        """Seconds of ``clock`` that ``score`` will take, judged by a small part of it."""

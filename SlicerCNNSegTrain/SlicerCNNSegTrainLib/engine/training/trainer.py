@@ -84,7 +84,7 @@ class Trainer:
         self._parallel = ranks.together(self._network)
         self._schedule: StepSchedule | TimeSchedule = StepSchedule(recipe)
         if recipe.minutes:
-            self._schedule = TimeSchedule(recipe, self._seconds, self._validation_seconds())
+            self._schedule = TimeSchedule(recipe, self._seconds, task.score_seconds(self._average, clock))
 
     def run(self, progress: Progress) -> float:
         """Train to the end of the schedule, or until cancelled (with a checkpoint); the best score.
@@ -124,11 +124,6 @@ class Trainer:
     def _seconds(self) -> float:
         """Seconds that the run has taken, those before a resume included."""
         return self._clock() - self._begun
-
-    def _validation_seconds(self) -> float:
-        started = self._clock()
-        self._task.score(self._average)
-        return self._clock() - started
 
     def _train_step(self, batch: Batch) -> float:
         recipe = self._recipe

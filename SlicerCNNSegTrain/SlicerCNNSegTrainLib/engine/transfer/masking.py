@@ -6,7 +6,7 @@ later, as in Models Genesis (Zhou et al., MICCAI 2019) and context restoration (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -174,23 +174,31 @@ class PretrainingTask:
         ``explained`` is the share of the variance that is explained: 1 is a perfect copy, 0 is what the mean of the
         hidden voxels would give, below 0 is worse. ``l1`` is the mean absolute difference.
         """
-        rows: list[np.ndarray] = []
-        device = next(network.parameters()).device
-        network.eval()
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, self._autocast, enabled=self._autocast is not None),
-        ):
-            for step in range(self._scored_steps):
-                batch = self._held_out.batch(step)
-                output = network(batch["image"].to(device)).float().cpu()
-                rows += [_sums(*each) for each in zip(output, batch["target"], batch["hidden"], strict=True)]
-        count, sums, squares, errors, distances = np.sum(self._ranks.gather(rows), axis=0)
+        rows = self._ranks.gather(self._rows(network, self._scored_steps))
+        count, sums, squares, errors, distances = np.sum(rows, axis=0)
         variance = (squares - sums**2 / np.maximum(count, 1)).sum()
         return {
             self.metric: float(1 - errors.sum() / max(variance, np.finfo(float).tiny)),
             "l1": float(distances.sum() / max(count.sum(), 1)),
         }
+
+    def score_seconds(self, network: torch.nn.Module, clock: Callable[[], float]) -> float:
+        """Judged by the first batch."""
+        started = clock()
+        self._rows(network, 1)
+        return (clock() - started) * self._scored_steps
+
+    def _rows(self, network: torch.nn.Module, steps: int) -> list[np.ndarray]:
+        """What ``_sums`` finds in each of this process's held-out patches."""
+        device = next(network.parameters()).device
+        network.eval()
+        rows: list[np.ndarray] = []
+        with torch.inference_mode(), torch.autocast(device.type, self._autocast, enabled=self._autocast is not None):
+            for step in range(steps):
+                batch = self._held_out.batch(step)
+                output = network(batch["image"].to(device)).float().cpu()
+                rows += [_sums(*each) for each in zip(output, batch["target"], batch["hidden"], strict=True)]
+        return rows
 
     def _error(self, difference: torch.Tensor) -> torch.Tensor:
         return difference.abs() if self._masking.error == "l1" else difference.square()
