@@ -371,13 +371,13 @@ def test_what_two_killed_processes_leave_is_removed_by_the_next(request, behavio
     with start_another_client(request, behaviour, memory.PREFIX) as client:
         wait_until(lambda: behaviour.begun)
         worker = behaviour.notes
-        psutil.Process(worker["pid"]).suspend()
+        psutil.Process(client.pid).suspend()  # or it would clear up after its worker
         memory.remove_abandoned(memory.MEMORY)
         assert arenas(), "what belongs to the living was removed"
+        os.kill(worker["pid"], signal.SIGKILL)
         client.kill()
         client.wait()
-        os.kill(worker["pid"], signal.SIGKILL)
-    # what is left may be gone by now: another test's client removes it just as well
+    assert arenas()
     memory.Arena.create().remove()
     assert arenas() == []
     os.kill(worker["child"], signal.SIGKILL)
