@@ -78,6 +78,15 @@ class BudgetTrainer(nnUNetTrainer):
     """nnU-Net's trainer that stops when ``budget``, to be set before training, is used."""
 
     budget: Budget
+    mirror = True
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
+        """nnU-Net's augmentation, as in its trainer without mirroring where that is asked."""
+        *others, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if self.mirror:
+            return *others, axes
+        self.inference_allowed_mirroring_axes = None
+        return *others, None
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, BudgetSchedule]:
         """nnU-Net's optimiser with the budget's schedule."""
@@ -118,14 +127,16 @@ class BudgetTrainer(nnUNetTrainer):
 BudgetTrainer.__name__ = nnUNetTrainer.__name__
 
 
-def train(workplace: Workplace, configuration: str, budget: Budget) -> tuple[nnUNetTrainer, dict[str, Any]]:
+def train(
+    workplace: Workplace, configuration: str, budget: Budget, *, mirror: bool
+) -> tuple[nnUNetTrainer, dict[str, Any]]:
     """Train; returns the trainer and the facts of the run."""
     plans, dataset = (
         json.loads((workplace.preprocessed / name).read_text(encoding="utf-8"))
         for name in ("nnUNetPlans.json", "dataset.json")
     )
     trainer = BudgetTrainer(plans | {"continue_training": False}, configuration, 0, dataset, torch.device("cpu"))
-    trainer.budget = budget
+    trainer.budget, trainer.mirror = budget, mirror
     trainer.initialize()
     wall, processor = time.perf_counter(), time.process_time()
     trainer.run_training()
@@ -166,7 +177,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="processor")
-    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="predict without mirrored copies")
+    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="no mirrored copies")
     options = parser.parse_args()
     split = json.loads(options.split.read_text(encoding="utf-8"))
     workplace = Workplace(options.output / "nnunet", "Benchmark")
@@ -174,7 +185,8 @@ def main() -> None:
     link_raw(workplace, options.data, split["training"] + split["held_out"])
     preprocess(workplace, options.configuration, split["training"], split["held_out"])
     minutes = options.minutes * (options.cores if options.clock == "processor" else 1)
-    trainer, facts = train(workplace, options.configuration, Budget(60 * minutes, options.clock))
+    budget = Budget(60 * minutes, options.clock)
+    trainer, facts = train(workplace, options.configuration, budget, mirror=options.mirror)
     facts |= {
         "budget": {"minutes": options.minutes, "cores": options.cores, "clock": options.clock},
         "mirror": options.mirror,
