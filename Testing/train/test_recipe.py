@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from pydicom.sr._concepts_dict import concepts
 
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegTrainLib.engine.recipe import RECIPES, Recipe
@@ -16,6 +17,14 @@ def test_every_shipped_recipe_reads_and_survives_the_way_to_json_and_back(path):
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == replace(
         recipe, augmentation=dict(recipe.augmentation), loss=dict(recipe.loss)
     )
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.json")), ids=lambda path: path.stem)
+def test_the_codes_of_shipped_recipes_are_dicoms(path):
+    known = {(code, meaning) for codes in concepts["SCT"].values() for code, (meaning, _) in codes.items()}
+    labels = Recipe.read(path.stem).model.get("labels", ())
+    said = [label[part] for label in labels for part in ("type", "modifier") if part in label]
+    assert {(code, meaning) for _, code, meaning in said} <= known
 
 
 def test_faults_are_named(tmp_path, recipe):
