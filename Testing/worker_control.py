@@ -11,6 +11,14 @@ from typing import Any
 import psutil
 import worker_behaviours
 
+from SlicerCNNSegLib.engine.region import Region
+from SlicerCNNSegLib.engine.settings import SegmentationSettings
+from SlicerCNNSegLib.engine.volume import Volume
+from SlicerCNNSegLib.worker.client import WorkerClient
+from SlicerCNNSegLib.worker.interface import Ended, Event
+
+SETTINGS = SegmentationSettings("tiny", regions=(Region("ras", (-1, 1, -1 / 3, 1, 0, 2), "left"),), overlap=0.1)
+
 
 class Behaviour:
     """What runs do from now on, and what they have noted.
@@ -61,3 +69,29 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, f"the condition did not hold within {timeout_s} s"
         time.sleep(0.005)
+
+
+def begin(client: WorkerClient, volume: Volume, behaviour: Behaviour) -> list[Event]:
+    """Start a run and wait until it has begun in the worker."""
+    client.start(SETTINGS, [volume])
+    events = []
+
+    def poll():
+        events.extend(client.poll())
+        return behaviour.begun
+
+    wait_until(poll)
+    return events
+
+
+def end_of(client: WorkerClient, timeout_s: float = 60.0) -> Ended:
+    """Poll until the run's end."""
+    found = []
+
+    def poll():
+        found.extend(event for event in client.poll() if isinstance(event, Ended))
+        return found
+
+    wait_until(poll, timeout_s)
+    assert len(found) == 1
+    return found[0]
