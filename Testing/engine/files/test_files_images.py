@@ -142,7 +142,7 @@ def test_other_truncated_files_are_errors(tmp_path, name, packed):
     sitk.WriteImage(image, str(tmp_path / name), useCompression=packed)
     cut = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    with pytest.raises(FileReadError, match=r"Cannot read .*; the file is damaged, truncated or not what") as caught:
+    with pytest.raises(FileReadError, match=r"(Cannot read|The file) .* damaged(,| or) truncated") as caught:
         read_volume(tmp_path / name)
     assert "\n" not in str(caught.value)
 

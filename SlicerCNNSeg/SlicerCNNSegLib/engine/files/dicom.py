@@ -18,7 +18,9 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from ..errors import DicomError, FileReadError
 from ..progress import NoProgress, Progress, advance
 from ..volume import Volume
+from ..wording import elided, printable
 from .itk import itk_cause, quiet_itk
+from .pixel_data import check_pixels
 from .regrid import evenly_spaced, without_shear
 from .slices import GEOMETRY_TAGS, Slice, slices_of
 from .stacks import Stack, stack
@@ -218,6 +220,7 @@ def _plane(file: Path) -> np.ndarray:
     Read by ITK (GDCM), which unpacks every usual compression, applies slope and intercept for every
     kind of image, and turns MONOCHROME1 round so that bright is dense.
     """
+    check_pixels(file)
     try:
         with quiet_itk():
             image = sitk.ReadImage(str(file))
@@ -269,8 +272,8 @@ def _header(file: Path, tags: Sequence[str]) -> Dataset:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of an error's text, or its kind when it has none."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """The first line of an error's text, cut short, or its kind when it has none."""
+    return printable(elided(next(iter(str(error).splitlines()), ""), 200)) or type(error).__name__
 
 
 def _series_number(header: Dataset) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..progress import Progress
 from ..volume import Volume
 from .dicom import is_dicom_file, read_file, read_series
 from .itk import itk_cause, quiet_itk
+from .metaimage import check_metaimage
 from .nifti import checked_nifti, permissive_nifti
 from .paths import suffix
 from .regrid import without_shear
@@ -23,7 +25,14 @@ READABLE = (*NIFTI, ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".png", *JPEG
 """Suffixes of the formats whose truncation is noticed. ITK reads more, but makes a volume out of half a
 file in some: it fills up NIfTI, JPEG and BMP, and drops pages of TIFF. The first two are checked here."""
 
+METAIMAGE = (".mha", ".mhd")
+DETACHED = (".mhd", ".nhdr")
+"""Headers whose voxels may be in other files."""
+
 JPEG_TAIL_BYTES = 1 << 20
+
+BEST_COMPRESSION = 1032
+"""Times that bytes may grow when they are unpacked (deflate's limit, as zlib's technical details give it)."""
 
 
 def read_volume(path: Path | str, *, series: str = "", progress: Progress | None = None) -> Volume:
@@ -72,6 +81,8 @@ def read_grid(path: Path) -> tuple[Volume, dict[str, str]]:
         As ``read_volume``.
     """
     _check_file(path)
+    if suffix(path) in METAIMAGE:
+        check_metaimage(path)
     with quiet_itk(), permissive_nifti():
         try:
             image = _read_3d(path)
@@ -80,11 +91,15 @@ def read_grid(path: Path) -> tuple[Volume, dict[str, str]]:
                 f"Cannot read {path} ({itk_cause(error)}); the file is damaged, truncated or not what its suffix "
                 "says: export or copy it again."
             ) from error
-    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    # a damaged header can have keys that are no text
+    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     if np.issubdtype(sitk.GetArrayViewFromImage(image).dtype, np.complexfloating):
         raise FileReadError(f"Expected real numbers in {path}, got complex ones; export its magnitude.")
-    volume = Volume.from_sitk(image, source=str(path))
-    return (checked_nifti(path, volume, header) if suffix(path) in NIFTI else volume), header
+    try:
+        volume = Volume.from_sitk(image, source=str(path))
+        return (checked_nifti(path, volume, header) if suffix(path) in NIFTI else volume), header
+    except GeometryError as error:
+        raise GeometryError(f"The header of {path} is damaged; export it again. {error}") from error
 
 
 def _check_file(path: Path) -> None:
@@ -107,6 +122,7 @@ def _read_3d(path: Path) -> sitk.Image:
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     size = list(reader.GetSize())
+    _check_claim(path, reader)
     if len(size) > 3:
         if max(size[3:]) > 1:
             raise GeometryError(
@@ -115,3 +131,16 @@ def _read_3d(path: Path) -> sitk.Image:
             )
         reader.SetExtractSize(size[:3] + [0] * (len(size) - 3))
     return reader.Execute()
+
+
+def _check_claim(path: Path, reader: sitk.ImageFileReader) -> None:
+    """Raise ``FileReadError`` where more voxels are declared than the file can hold, before room is made for them."""
+    kind = reader.GetPixelID()
+    components = reader.GetNumberOfComponents() if "vector" in sitk.GetPixelIDValueAsString(kind) else 1
+    voxel = sitk.GetArrayViewFromImage(sitk.Image([1, 1], kind, components))
+    claimed, size = math.prod(reader.GetSize()) * voxel.nbytes, path.stat().st_size
+    if claimed > BEST_COMPRESSION * size and suffix(path) not in DETACHED:
+        raise FileReadError(
+            f"The file {path} declares {claimed} bytes of voxels and has {size}; it is damaged or truncated: "
+            "export or copy it again."
+        )

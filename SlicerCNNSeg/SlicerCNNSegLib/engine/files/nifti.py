@@ -24,6 +24,9 @@ FLOATS = {16: "f4", 64: "f8"}
 HEADER_SIZES = (348, 540)
 """``sizeof_hdr`` of NIfTI-1 and NIfTI-2: what stands there in the right byte order."""
 
+FARTHEST_OFFSET = 1 << 30
+"""Largest ``vox_offset`` in bytes: what stands between header and voxels are small extensions."""
+
 CHUNK_BYTES = 1 << 20
 
 
@@ -80,7 +83,10 @@ def _voxels_without_number(path: Path, header: dict[str, str]) -> np.ndarray:
     Reading it a second time is the price: 0.3 s for a CT of 66 MB unpacked, of 0.5 s in all.
     """
     sizes = [int(header[f"dim[{n}]"]) for n in range(1, int(header["dim[0]"]) + 1)]
-    start = int(float(header["vox_offset"]))
+    offset = float(header["vox_offset"])
+    if not 0 <= offset <= FARTHEST_OFFSET:
+        raise FileReadError(f"Expected voxels behind the header of {path}, got the offset {offset:g}; export it again.")
+    start = int(offset)
     expected = start + int(np.prod(sizes)) * int(header["bitpix"]) // 8
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"

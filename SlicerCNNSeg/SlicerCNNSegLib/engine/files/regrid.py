@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import GeometryError
 from ..volume import RAS_FROM_LPS, Geometry, Volume
+
+MOST_GROWTH = 16
+"""Times that a volume may grow when it is put on an orthogonal grid: a tilt of 45 degrees doubles one."""
 
 
 def shear_degrees(geometry: Geometry) -> float:
@@ -22,6 +27,11 @@ def orthogonal_grid(geometry: Geometry) -> Geometry:
 
     The axis i keeps its direction; j and k keep what of them is orthogonal to those before, so a tilted
     stack keeps its slice planes. Voxels are as large as the distance between the planes of voxels.
+
+    Raises
+    ------
+    GeometryError
+        The grid would have more than ``MOST_GROWTH`` times the voxels.
     """
     directions, triangle = np.linalg.qr(geometry.ijk_to_ras[:3, :3])
     signs = np.sign(np.diag(triangle))  # qr may point an axis backwards
@@ -32,9 +42,14 @@ def orthogonal_grid(geometry: Geometry) -> Geometry:
     corners = np.array(list(product(*[(0, n - 1) for n in geometry.size_ijk])))
     index = frame.ijk_from_ras(geometry.ras_from_ijk(corners))
     # a whole number of voxels away from voxel (0, 0, 0), which itself stays uninterpolated
-    low = np.floor(index.min(axis=0) + 1e-6).astype(int)
-    high = np.ceil(index.max(axis=0) - 1e-6).astype(int)
-    return frame.cropped(tuple(low), tuple(high + 1))
+    low, high = np.floor(index.min(axis=0) + 1e-6), np.ceil(index.max(axis=0) - 1e-6) + 1
+    growth = np.prod(high - low) / math.prod(geometry.size_ijk)
+    if not growth <= MOST_GROWTH:
+        raise GeometryError(
+            f"Expected axes that are nearly at right angles, got some that miss them by {shear_degrees(geometry):.1f} "
+            f"degrees: on an orthogonal grid the volume would be {growth:.3g} times as large."
+        )
+    return frame.cropped(tuple(low.astype(int)), tuple(high.astype(int)))
 
 
 def resampled(volume: Volume, grid: Geometry) -> Volume:
@@ -69,11 +84,19 @@ def without_shear(volume: Volume, cause: str) -> Volume:
     """``volume`` itself, or resampled to ``orthogonal_grid`` when its axes are not orthogonal.
 
     ``cause`` (``gantry tilt``) and the angle are added to the notes.
+
+    Raises
+    ------
+    GeometryError
+        As ``orthogonal_grid``.
     """
     if not volume.geometry.is_sheared:
         return volume
     note = f"resampled: {cause} of {shear_degrees(volume.geometry):.1f} degrees"
-    straight = resampled(volume, orthogonal_grid(volume.geometry))
+    try:
+        straight = resampled(volume, orthogonal_grid(volume.geometry))
+    except GeometryError as error:
+        raise GeometryError(f"The header of {volume.source} is damaged; export it again. {error}") from error
     return replace(straight, notes=(*volume.notes, note))
 
 

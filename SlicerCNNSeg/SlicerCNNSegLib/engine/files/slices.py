@@ -10,6 +10,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ..errors import DicomError
+from ..wording import elided, printable
+
+LONGEST_VALUE = 80
+"""Characters of a wrong value that an error shows."""
 
 UNIT_TOLERANCE = 1e-3
 """Largest deviation of the row and column directions from unit length and from a right angle."""
@@ -129,7 +133,8 @@ def _numbers(parts: Sequence[Dataset], keyword: str, count: int, file: Path) -> 
     except (TypeError, ValueError):
         values = np.array([np.nan])
     if values.shape != (count,) or not np.isfinite(values).all():
-        raise DicomError(f"Expected {count} number(s) in {keyword} of {file}, got {found}; export the file again.")
+        got = printable(elided(str(found), LONGEST_VALUE))
+        raise DicomError(f"Expected {count} number(s) in {keyword} of {file}, got {got}; export the file again.")
     return values
 
 
