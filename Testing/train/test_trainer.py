@@ -15,6 +15,7 @@ from SlicerCNNSegTrainLib.engine.checking.check import divide_read
 from SlicerCNNSegTrainLib.engine.data.folder import read_folder
 from SlicerCNNSegTrainLib.engine.data.reading import read_cases
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder
+from SlicerCNNSegTrainLib.engine.training import trainer as trainer_module
 from SlicerCNNSegTrainLib.engine.training.checkpoint import load_checkpoint
 from SlicerCNNSegTrainLib.engine.training.hardware import Hardware
 from SlicerCNNSegTrainLib.engine.training.optimizer import build_optimizer, set_rate, update_average
@@ -161,6 +162,21 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint(tmp_path):
     assert "OutputError" in done.stderr
     assert load_checkpoint(path)["weights"].tolist() == [0.0] * 100
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_run_that_dies_between_validations_goes_on_near_where_it_died(make, folder, recipe, monkeypatch):
+    def batch(step):
+        if step == 17:
+            raise MemoryError
+        return honest(step)
+
+    monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0.0)
+    trainer = make(recipe)
+    honest = trainer._task.batch
+    trainer._task.batch = batch
+    with pytest.raises(MemoryError):
+        trainer.run(NoProgress())
+    assert load_checkpoint(folder.last)["step"] == 17
 
 
 def test_a_budget_of_time_is_kept_and_the_learning_rate_ends_low(make, folder, recipe):

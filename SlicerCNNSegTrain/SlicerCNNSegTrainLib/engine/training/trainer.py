@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from ..results.observers import RunObserver
 
 
+SAVE_SECONDS = 300.0
+"""A run that is killed loses no more than this: between validations, too, it is saved so often."""
+
+
 class Trainer:
     """One training run in one folder.
 
@@ -81,6 +85,7 @@ class Trainer:
         self._rows: list[dict[str, str]] = []
         self._losses: list[float] = []
         self._begun = clock() - self._claim_folder(resume)
+        self._saved = time.monotonic()
         self._parallel = ranks.together(self._network)
         self._schedule: StepSchedule | TimeSchedule = StepSchedule(recipe)
         if recipe.minutes:
@@ -120,6 +125,8 @@ class Trainer:
             if agree(progress.cancelled()):
                 self._save()
                 break
+            if time.monotonic() - self._saved >= SAVE_SECONDS:
+                self._save()
 
     def _seconds(self) -> float:
         """Seconds that the run has taken, those before a resume included."""
@@ -198,6 +205,7 @@ class Trainer:
         }
         if self._ranks.leads:
             save_checkpoint(self._folder.last, state)
+        self._saved = time.monotonic()
 
     def _claim_folder(self, resume: bool) -> float:
         """Take the folder, and its last state on ``resume``; the seconds that the run has taken before."""
