@@ -76,7 +76,7 @@ def main() -> None:
     array = np.random.default_rng(0).integers(-1000, 1000, (1, k, j, i), np.int16)
     volume = Volume(array, np.eye(4), modality="MR")
     there, here, network = Times(), Times(), Times()
-    plain = segment.class_probabilities
+    plain = segment.most_probable
 
     def counted(*positional: Any, **named: Any) -> Any:
         network.begin()
@@ -92,7 +92,7 @@ def main() -> None:
             worker.run(settings, [volume])
             run(settings, [volume])
         child = psutil.Process(worker.pid)
-        segment.class_probabilities = counted
+        segment.most_probable = counted
         for _ in range(arguments.runs):
             there.begin(child)
             worker.run(settings, [volume])

@@ -140,14 +140,14 @@ def test_two_runs_give_the_same_voxels(tmp_path, blob):
 
 
 def test_when_memory_runs_out_the_run_goes_on_smaller_and_says_so(tmp_path, blob, expected, monkeypatch):
-    real = segment_module.class_probabilities
+    real = segment_module.predict_planes
 
     def short_of_memory(image, networks, inferer, progress, **more):
         if inferer.batch > 1:
             raise torch.OutOfMemoryError("out of memory")
         return real(image, networks, inferer, progress, **more)
 
-    monkeypatch.setattr(segment_module, "class_probabilities", short_of_memory)
+    monkeypatch.setattr(segment_module, "predict_planes", short_of_memory)
     result = run(SegmentationSettings(str(write_tiny_model(tmp_path / "tiny")), device="cpu"), [blob])
     np.testing.assert_array_equal(result.labelmap == 1, expected)
     assert result.record.warnings == ("Memory ran out with 2 window(s) at once on cpu, stitched on cpu.",)

@@ -68,6 +68,11 @@ class Placement:
         tensor = _resize(tensor, self.oriented_size, mode).flip(self.flipped_axes)
         return tensor.permute(0, *(self.order.index(axis) + 1 for axis in range(3)))
 
+    def labels_backward(self, labels: np.ndarray) -> np.ndarray:
+        """Labels of ``oriented_size`` (x, y, z) as a labelmap (k, j, i) of the source grid."""
+        turned = np.flip(labels, tuple(axis for axis in range(3) if self.flips[axis]))
+        return np.ascontiguousarray(turned.transpose([self.order.index(axis) for axis in (2, 1, 0)]))
+
 
 @dataclass(frozen=True)
 class Preprocessing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,11 +13,14 @@ from .bundles.runner import BundleRunner
 from .catalogue import find_model
 from .device import AUTOCAST, choose_device, choose_precision
 from .errors import ModelError, SettingsError
+from .heap import kept_memory
 from .inputs import check_extent, check_modality, check_voxels, match_channels
 from .labels import Label
 from .ladder import Rung, climb_down
+from .nnunet.plan import NnunetPlan
+from .nnunet.runner import NnunetRunner
 from .overlaps import Compound, compounds, region_labels
-from .package import ModelPackage
+from .package import NNUNET, OWN, ModelPackage
 from .parts import Part, Stopwatch
 from .postprocess import Postprocessing
 from .preprocess import Placement, Preprocessing
@@ -27,7 +30,7 @@ from .settings import SegmentationSettings
 from .version import versions
 from .volume import Volume
 from .weights import load_networks
-from .windows import Inferer, class_probabilities
+from .windows import Inferer, most_probable, predict_planes
 
 RECORDED_PACKAGES = ("torch", "monai", "numpy", "scipy")
 LARGEST_VALUE = 65535
@@ -82,7 +85,7 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         package = find_model(settings.model)
         if package.task != "segmentation":
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for segmentation.")
-        plan = Plan.of(package) if package.bundle is None else None
+        plan = Plan.of(package) if package.form == OWN else None
         warnings = [note for volume in volumes for note in volume.notes]
         warnings += check_modality(package, volumes, force=settings.force)
         image = match_channels(package, volumes)
@@ -96,10 +99,11 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         warnings += device_warnings
         precision = choose_precision(settings.precision, device)
     runner: Runner
-    if plan is None:
-        runner = BundleRunner(package, settings, image, device, precision, stopwatch)
-    else:
+    if plan is not None:
         runner = PartRunner(plan, settings, image, device, precision, stopwatch)
+    else:
+        other = NnunetRunner if package.form == NNUNET else BundleRunner
+        runner = other(package, settings, image, device, precision, stopwatch)
     highest = package.highest_value + max(part.offset for part in parts)
     labelmap = np.zeros(image.geometry.shape_kji, np.uint8 if highest < 256 else np.uint16)
     for index, part in enumerate(parts):
@@ -170,6 +174,8 @@ def dimensions_of(package: ModelPackage, plan: Plan | None) -> int:
     """2 where the model takes single slices, else 3."""
     if plan is not None:
         return 2 if plan.inferer.slices else 3
+    if package.form == NNUNET:
+        return 2 if NnunetPlan.from_config(package.inference).flat else 3
     return 2 if package.bundle is not None and package.bundle.flat else 3
 
 
@@ -200,27 +206,21 @@ class PartRunner:
             advance(progress, 0.0, "Preparing the image")
             tensor, placement = self._plan.preprocessing.prepare(cropped)
 
-        def work(rung: Rung) -> torch.Tensor:
-            return self._probabilities(tensor, rung, progress)
+        def work(rung: Rung) -> np.ndarray:
+            return self._classes(tensor, placement, rung, progress)
 
-        probabilities, rung, warnings = climb_down(work, self.device, self._batch)
+        classes, rung, warnings = climb_down(work, self.device, self._batch)
         self.device, self._batch = rung.device, rung.batch
         self.warnings += warnings
-        if probabilities.shape[0] != len(part.labels) + 1:
-            raise ModelError(
-                f"The network of {self._plan.package.id} gives {probabilities.shape[0]} classes, but its "
-                f"metadata lists {len(part.labels)} labels and background; correct configs/metadata.json."
-            )
         with self._stopwatch.stage("postprocess"):
             advance(progress, 0.98, "Cleaning up")
-            values = np.array([0, *(label.value for label in part.labels)])
-            values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
-            labelmap = values[classes_on_source(probabilities, placement)]
+            labelmap = with_values(classes, np.array([0, *(label.value for label in part.labels)]))
             if not self._settings.postprocess:
                 return labelmap
             return self._plan.postprocessing.apply(labelmap, cropped.geometry.voxel_volume_mm3)
 
-    def _probabilities(self, tensor: torch.Tensor, rung: Rung, progress: Progress) -> torch.Tensor:
+    def _classes(self, tensor: torch.Tensor, placement: Placement, rung: Rung, progress: Progress) -> np.ndarray:
+        """The most probable class of each voxel of the part, shape (k, j, i)."""
         settings, inferer = self._settings, replace(self._plan.inferer, batch=rung.batch)
         if settings.overlap is not None:
             inferer = replace(inferer, overlap=settings.overlap)
@@ -228,8 +228,8 @@ class PartRunner:
             advance(progress, 0.02, "Loading the model")
             networks = load_networks(self._plan.package, rung.device)
             self.precision = choose_precision(settings.precision, rung.device)
-        with self._stopwatch.stage("network"), torch.inference_mode():
-            return class_probabilities(
+        with self._stopwatch.stage("network"), torch.inference_mode(), kept_memory():
+            planes = predict_planes(
                 tensor,
                 networks,
                 inferer,
@@ -237,19 +237,36 @@ class PartRunner:
                 mirror=settings.mirror,
                 stitch_device=rung.stitch_device,
                 autocast=AUTOCAST[self.precision],
+                probabilities=placement.size != placement.oriented_size,
             )
+            checked = replace(planes, each=of_classes(planes.each, self._plan.package))
+            return placement.labels_backward(most_probable(checked, placement.oriented_size))
 
 
-def classes_on_source(probabilities: torch.Tensor, placement: Placement) -> np.ndarray:
-    """Most probable class per voxel of the source grid, shape (k, j, i).
+def of_classes(planes: Iterator[torch.Tensor], package: ModelPackage) -> Iterator[torch.Tensor]:
+    """The planes, shape (class, a, b), of a network that gives as many classes as the model has labels and background.
 
-    Probabilities are resampled, not labels, so that borders stay smooth.
+    Raises
+    ------
+    ModelError
+        It gives others.
     """
-    if placement.size == placement.oriented_size:
-        classes = placement.backward(probabilities.argmax(0, keepdim=True), "nearest")
-    else:
-        classes = placement.backward(probabilities, "trilinear").argmax(0, keepdim=True)
-    return np.ascontiguousarray(classes[0].cpu().numpy().transpose(2, 1, 0))
+    for plane in planes:
+        if plane.shape[0] != len(package.labels) + 1:
+            raise ModelError(
+                f"The network of {package.id} gives {plane.shape[0]} classes, but its "
+                f"metadata lists {len(package.labels)} labels and background; correct configs/metadata.json."
+            )
+        yield plane
+
+
+def with_values(classes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The labelmap whose voxels have the value of their class, shape (k, j, i); uint8 or uint16."""
+    values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
+    labelmap = np.empty(classes.shape, values.dtype)
+    for plane, found in zip(labelmap, classes, strict=True):  # numpy looks up by a copy of eight bytes a voxel
+        plane[:] = values[found]
+    return labelmap
 
 
 def describe(volume: Volume) -> dict[str, object]:

@@ -1,0 +1,74 @@
+"""A network made ready for many windows: the same answer in less time.
+
+Measured by ``Testing/benchmarks/inference_network.py``; the numbers are in ``docs/benchmarks.md``.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import chain
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+INSTANCE_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
+FEWEST_CHANNELS = 8
+"""Below, PyTorch's group normalisation of channels-last tensors is slower than going to the plain layout and back."""
+
+
+def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn.Module:
+    """The network for CPUs: channels last in memory, weights cast once, instance normalisation in that layout.
+
+    PyTorch's instance normalisation takes a channels-last tensor to the plain layout, and the next convolution takes
+    it back; group normalisation with one channel a group is the same sum and stays.
+
+    Parameters
+    ----------
+    network:
+        Is left as it is, also where it is still being trained; everything but the convolutions' weights is shared.
+    autocast:
+        What the convolutions are going to compute in.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network itself on other devices, whose libraries choose their layouts.
+    """
+    tensors = list(chain(network.parameters(), network.buffers()))
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return network
+    ready = deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    for module in list(ready.modules()):
+        if isinstance(module, CONVOLUTIONS):
+            _cast(module, autocast)
+        for name, child in module.named_children():
+            if isinstance(child, INSTANCE_NORMS) and not child.track_running_stats:
+                setattr(module, name, _ChannelsLastNorm(child))
+    return ready
+
+
+def _cast(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
+    """Give a convolution parameters of its own, in the layout and type that it computes in."""
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    layout = torch.channels_last_3d if weight.dim() == 5 else torch.channels_last
+    module.weight = nn.Parameter(weight.detach().to(dtype or weight.dtype, memory_format=layout), requires_grad=False)
+    if isinstance(module.bias, torch.Tensor):
+        module.bias = nn.Parameter(module.bias.detach().to(dtype or weight.dtype), requires_grad=False)
+
+
+class _ChannelsLastNorm(nn.Module):
+    """Instance normalisation that leaves tensors in their layout."""
+
+    def __init__(self, norm: nn.InstanceNorm2d | nn.InstanceNorm3d) -> None:
+        super().__init__()
+        self.num_features, self.eps = norm.num_features, norm.eps
+        self.weight, self.bias = norm.weight, norm.bias
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Each channel of each image with mean 0 and standard deviation 1, scaled and shifted."""
+        if self.num_features < FEWEST_CHANNELS:
+            return functional.instance_norm(image, weight=self.weight, bias=self.bias, eps=self.eps)
+        return functional.group_norm(image, self.num_features, self.weight, self.bias, self.eps)

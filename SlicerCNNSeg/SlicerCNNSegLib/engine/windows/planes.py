@@ -1,0 +1,204 @@
+"""Networks over an image, plane by plane, so that the classes' scores of the whole image are never held.
+
+Everything here is in network space, ``(channel, x, y, z)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch.nn.functional import pad
+
+from ..progress import Progress, advance
+from .grid import Grid, Triple, blending_weights
+from .inferer import Inferer
+from .network import prepared
+from .ring import Ring
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Scores or probabilities of an image's classes, one plane after the other.
+
+    Parameters
+    ----------
+    size:
+        Of the image, (x, y, z).
+    axis:
+        The axis (0, 1, 2) across which the planes lie.
+    each:
+        The planes in order, shape (class, a, b): float32, of the two other axes. Can be gone through once.
+    """
+
+    size: Triple
+    axis: int
+    each: Iterator[torch.Tensor]
+
+
+def predict_planes(
+    image: torch.Tensor,
+    networks: Sequence[torch.nn.Module],
+    inferer: Inferer,
+    progress: Progress,
+    *,
+    mirror: bool = False,
+    stitch_device: torch.device | None = None,
+    autocast: torch.dtype | None = None,
+    probabilities: bool = True,
+) -> Planes:
+    """Softmax probabilities averaged over networks and mirrorings, worked out as they are asked for.
+
+    Parameters
+    ----------
+    image:
+        ``(channel, x, y, z)`` float32, preprocessed.
+    networks:
+        Ensemble members, all on the device to compute on.
+    progress:
+        Reported per batch of windows; a cancellation is seen at each.
+    mirror:
+        Average over ``inferer.mirrorings``.
+    stitch_device:
+        Where windows are added up; None: where they are computed.
+    autocast:
+        bfloat16 or float16 for autocast, None for float32. Windows are added up in float32.
+    probabilities:
+        False where the order of the classes is enough: a single pass then gives scores before the softmax.
+
+    Returns
+    -------
+    Planes
+        On the stitch device; class 0 is background. Going through them raises ``Cancelled`` when the user asked to
+        stop.
+    """
+    device = next(networks[0].parameters()).device
+    stacked = _with_neighbours(image, inferer.slices) if inferer.slices else image
+    size: Triple = tuple(image.shape[1:])  # type: ignore[assignment]
+    ready = [prepared(network, autocast) for network in networks]
+    passes = [(network, axes) for network in ready for axes in inferer.mirrorings(mirror)]
+    grid = Grid.over(size, inferer)
+    predict = _Predictor(inferer, device, autocast, progress, len(passes) * math.ceil(len(grid) / inferer.batch))
+
+    def scores(network: torch.nn.Module, axes: tuple[int, ...]) -> Iterator[torch.Tensor]:
+        return _mean_scores(stacked, network, axes, predict, stitch_device or device)
+
+    if len(passes) == 1 and not probabilities:
+        each = scores(*passes[0])
+    else:
+        # side by side each pass holds a window's depth of planes; where that is more, all planes of one sum are held
+        side_by_side = len(passes) * grid.window[grid.axis] <= size[grid.axis]
+        average = _average if side_by_side else _average_one_by_one
+        each = average([_softmax(scores(*one)) for one in passes])
+    return Planes(size, grid.axis, each)
+
+
+def class_probabilities(
+    image: torch.Tensor,
+    networks: Sequence[torch.nn.Module],
+    inferer: Inferer,
+    progress: Progress,
+    *,
+    mirror: bool = False,
+    stitch_device: torch.device | None = None,
+    autocast: torch.dtype | None = None,
+) -> torch.Tensor:
+    """The planes of ``predict_planes`` in one tensor ``(class, x, y, z)``; raises ``Cancelled``."""
+    planes = predict_planes(
+        image, networks, inferer, progress, mirror=mirror, stitch_device=stitch_device, autocast=autocast
+    )
+    return torch.stack(list(planes.each), dim=planes.axis + 1)
+
+
+@dataclass
+class _Predictor:
+    """A network on a batch of windows, counted.
+
+    ``inferer.slices`` sends windows of one slice to a 2-D network; ``batches`` is how many there will be.
+    """
+
+    inferer: Inferer
+    device: torch.device
+    autocast: torch.dtype | None
+    progress: Progress
+    batches: int
+    done: int = 0
+
+    def __call__(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        windows = windows.to(self.device)
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            scores = network(windows[..., 0])[..., None] if self.inferer.slices else network(windows)
+        self.done += 1
+        advance(self.progress, min(1.0, self.done / self.batches), "Running the network")
+        return scores
+
+
+def _mean_scores(
+    image: torch.Tensor, network: torch.nn.Module, axes: tuple[int, ...], predict: _Predictor, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """One pass: windows' scores blended, plane by plane; ``axes`` are reversed before the network and after it."""
+    inferer = predict.inferer
+    grid = Grid.over(tuple(image.shape[1:]), inferer, axes)
+    padded = pad(image, [n for axis in (2, 1, 0) for n in (grid.before[axis], grid.after[axis])])
+    first, *others = sorted(range(3), key=lambda axis: axis != grid.axis)
+    weights = blending_weights(grid.window, device).movedim(first, 0)
+    ring = Ring(weights, (grid.size[others[0]], grid.size[others[1]]))
+    inside = [slice(grid.before[axis], grid.size[axis] - grid.after[axis]) for axis in range(3)]
+    dims = [axis + 2 for axis in axes]
+    finished, starts = 0, grid.windows()
+
+    def finish(until: int) -> Iterator[torch.Tensor]:
+        for plane in range(finished, until):
+            mean = ring.take(plane)
+            if inside[first].start <= plane < inside[first].stop:
+                yield mean[:, inside[others[0]], inside[others[1]]]
+
+    while batch := list(islice(starts, inferer.batch)):
+        windows = torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch])
+        scores = predict(network, windows.flip(dims) if dims else windows)
+        scores = scores.flip(dims) if dims else scores
+        for start, found in zip(batch, scores, strict=True):
+            yield from finish(start[first])
+            finished = max(finished, start[first])
+            ring.add(found.movedim(first + 1, 0), (start[first], start[others[0]], start[others[1]]))
+    yield from finish(grid.size[first])
+
+
+def _box(start: Triple, size: Triple) -> list[slice]:
+    return [slice(first, first + n) for first, n in zip(start, size, strict=True)]
+
+
+def _softmax(planes: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    return (torch.softmax(plane, dim=0) for plane in planes)
+
+
+def _average(passes: Sequence[Iterator[torch.Tensor]]) -> Iterator[torch.Tensor]:
+    """The mean of passes that go on side by side."""
+    for first, *others in zip(*passes, strict=True):
+        for other in others:
+            first.add_(other)
+        yield first.div_(len(passes))
+
+
+def _average_one_by_one(passes: Sequence[Iterator[torch.Tensor]]) -> Iterator[torch.Tensor]:
+    """The mean of passes, one after the other, added up for the whole image."""
+    first, *others = passes
+    total = list(first)
+    for other in others:
+        for sums, plane in zip(total, other, strict=True):
+            sums.add_(plane)
+    for sums in total:
+        yield sums.div_(len(passes))
+
+
+def _with_neighbours(image: torch.Tensor, slices: int) -> torch.Tensor:
+    """Each slice's neighbours along z as channels: ``(channel * slices, x, y, z)``, edges repeated."""
+    reach = slices // 2
+    if reach == 0:
+        return image
+    padded = pad(image[None], (reach, reach, 0, 0, 0, 0), mode="replicate")[0]
+    depth = image.shape[-1]
+    return torch.cat([padded[..., shift : shift + depth] for shift in range(slices)])
