@@ -5,12 +5,26 @@
     from SlicerCNNSegLib import segment_volume_node
     segmentation = segment_volume_node(getNode("MRHead"), region=getNode("R"))
 
+    from SlicerCNNSegLib import classify_volume_node
+    shown = classify_volume_node(getNode("CT"), "nodule-malignancy", region=getNode("R"), explain="gradcam")
+    shown.result.rows()
+
 The names below are imported when they are first used, so that importing the package costs nothing.
 """
 
 from importlib import import_module
 
-__all__ = ["WorkerClient", "list_models", "load_model", "segment_array", "segment_file", "segment_volume_node"]
+__all__ = [
+    "WorkerClient",
+    "classify_array",
+    "classify_file",
+    "classify_volume_node",
+    "list_models",
+    "load_model",
+    "segment_array",
+    "segment_file",
+    "segment_volume_node",
+]
 
 
 def __getattr__(name: str) -> object:

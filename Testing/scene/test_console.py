@@ -63,7 +63,7 @@ def test_the_package_is_light_and_names_what_it_has():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match="no attribute 'segment'; its names are WorkerClient, list_models"):
+    with pytest.raises(AttributeError, match="no attribute 'segment'; its names are WorkerClient, classify_array"):
         SlicerCNNSegLib.segment  # noqa: B018
 
 

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..engine.result import SegmentationResult, foreground_box
-from ..engine.volume import Geometry
-from .geometry import local_ijk_to_ras, matrix_from_array, oriented_labelmap, parent_to_world
+from .geometry import local_ijk_to_ras, matrix_from_array, oriented_labelmap
 from .hierarchy import place_beside
 from .records import remove_record, set_record
-from .volumes import NODE_GRID, check_volume_node
+from .volumes import check_volume_node, lies_on_grid_of
 
 if TYPE_CHECKING:
     import slicer
@@ -105,7 +104,7 @@ def _place(
     """Set parent transform and reference geometry; gives the labelmap's ijk_to_ras in the node's frame."""
     import slicer
 
-    if reference is not None and _lies_on_grid_of(reference, result):
+    if reference is not None and lies_on_grid_of(reference, result):
         node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
         return local_ijk_to_ras(reference)
@@ -119,19 +118,6 @@ def _place(
     role = node.GetReferenceImageGeometryReferenceRole()
     node.SetNodeReferenceID(role, reference.GetID() if reference else None)
     return result.geometry.ijk_to_ras
-
-
-def _lies_on_grid_of(node: slicer.vtkMRMLVolumeNode, result: SegmentationResult) -> bool:
-    """Whether the result's voxels are the node's, wherever the node may have moved since."""
-    shape = node.GetImageData().GetDimensions()[::-1]
-    if shape != result.geometry.shape_kji:
-        return False
-    for image in result.record.inputs[:1]:
-        known = image.get("identifiers", {})
-        if isinstance(known, dict) and (known.get("node_id"), known.get("grid")) == (node.GetID(), NODE_GRID):
-            return True
-    to_world = parent_to_world(node)
-    return to_world is not None and result.geometry.matches(Geometry(shape, to_world @ local_ijk_to_ras(node)))
 
 
 def _add_segments(segmentation: slicer.vtkSegmentation, result: SegmentationResult, ijk_to_ras: np.ndarray) -> None:

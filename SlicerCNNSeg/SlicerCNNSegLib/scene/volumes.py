@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import vtk
 
+from ..engine.classification.result import ClassificationResult
 from ..engine.errors import ChannelError, GeometryError, InputError
-from ..engine.volume import Volume
+from ..engine.result import SegmentationResult
+from ..engine.volume import Geometry, Volume
 from .geometry import (
     array_from_matrix,
     image_from_voxels,
@@ -104,18 +106,36 @@ def node_from_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> s
         The node's name; the scene makes it unique.
     """
     kind = "vtkMRMLScalarVolumeNode" if volume.channels == 1 else "vtkMRMLVectorVolumeNode"
+    node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(name))
+    fill_volume_node(node, volume)
+    if volume.modality:
+        node.SetAttribute(MODALITY, volume.modality)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def fill_volume_node(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
+    """Give a volume node a copy of the image's voxels, and its matrix."""
     array = volume.array.astype(volume.array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)  # VTK has no bool
     elif array.dtype == np.float16:
         array = array.astype(np.float32)  # nor half precision
-    node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(name))
     node.SetIJKToRASMatrix(matrix_from_array(volume.ijk_to_ras))
     node.SetAndObserveImageData(image_from_voxels(array))
-    if volume.modality:
-        node.SetAttribute(MODALITY, volume.modality)
-    node.CreateDefaultDisplayNodes()
-    return node
+
+
+def lies_on_grid_of(node: slicer.vtkMRMLVolumeNode, result: SegmentationResult | ClassificationResult) -> bool:
+    """Whether the result's voxels are the node's, wherever the node may have moved since."""
+    shape = node.GetImageData().GetDimensions()[::-1]
+    if shape != result.geometry.shape_kji:
+        return False
+    for image in result.record.inputs[:1]:
+        known = image.get("identifiers", {})
+        if isinstance(known, dict) and (known.get("node_id"), known.get("grid")) == (node.GetID(), NODE_GRID):
+            return True
+    to_world = parent_to_world(node)
+    return to_world is not None and result.geometry.matches(Geometry(shape, to_world @ local_ijk_to_ras(node)))
 
 
 def check_volume_node(node: slicer.vtkMRMLNode | None) -> None:

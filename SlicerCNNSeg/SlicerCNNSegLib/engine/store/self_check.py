@@ -2,7 +2,7 @@
 
 The trainer leaves ``configs/self_check.json``: a synthetic image as a few numbers, and the labels that the model gave
 for it. The same image must give the same labels here, but for voxels on the brink between two classes, which differ
-between processors.
+between processors. Of a classifier it holds probabilities: ``class_check.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,27 +23,24 @@ from ..bundles.workflow import load_network
 from ..catalogue import CatalogueEntry
 from ..errors import ModelError, WeightsError
 from ..files.atomic import replacing
-from ..networks import build_network
+from ..networks import CLASSIFICATION, build_network
 from ..package import OWN_BLOCK, ModelPackage
 from ..progress import NoProgress, Progress, SubProgress, advance
 from ..run import run
 from ..settings import SegmentationSettings
-from ..volume import Volume
+from .class_check import make_class_check, same_probabilities
 from .contents import tensor_shapes
+from .pattern import FILE, SEEDS, Pattern, pattern_for
 
 BUNDLE, WEIGHTS = "bundle is read", "weights fit the network"
 CHECKSUM, LABELS = "checksum", "labels of the synthetic image"
+PROBABILITIES = "probabilities of the synthetic image"
 
-FILE = Path("configs") / "self_check.json"
 AGREEMENT = 0.999
 """Share of voxels that must have the stored label."""
 
 FOREGROUND_DICE = 0.98
 """How well what is labelled must overlap, because a model that finds nothing agrees on most voxels."""
-
-SEEDS = range(4)
-LARGEST_SIDE = 96
-DEFAULT_RANGE = (0.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -53,65 +50,6 @@ class Finding:
     question: str
     passed: bool | None
     detail: str
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """A synthetic image: waves and a ball, in formulas that give the same everywhere.
-
-    Parameters
-    ----------
-    seed:
-        Which waves.
-    size_ijk, spacing_mm:
-        Its grid, along R, A, S.
-    low, high:
-        Range of its values.
-    """
-
-    seed: int
-    size_ijk: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    low: float
-    high: float
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Pattern:
-        """From the plain form.
-
-        Raises
-        ------
-        ModelError
-            Something is missing, or a size is out of reason.
-        """
-        try:
-            i, j, k = (int(n) for n in data["size_ijk"])
-            x, y, z = (float(mm) for mm in data["spacing_mm"])
-            pattern = cls(int(data["seed"]), (i, j, k), (x, y, z), float(data["low"]), float(data["high"]))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelError(f"{FILE.as_posix()} has no right image ({error}); get the model anew.") from error
-        numbers = np.array([*pattern.spacing_mm, pattern.low, pattern.high])
-        sizes_fit = all(1 <= n <= LARGEST_SIDE for n in pattern.size_ijk) and 0 <= pattern.seed < 1000
-        if not sizes_fit or not np.isfinite(numbers).all() or not all(0.05 <= mm <= 50 for mm in pattern.spacing_mm):
-            raise ModelError(f"{FILE.as_posix()} has an image of impossible size or values; get the model anew.")
-        return pattern
-
-    def to_json(self) -> dict[str, Any]:
-        """The plain form."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
-
-    def volumes(self, package: ModelPackage) -> list[Volume]:
-        """The image, once for each channel of the model, each with waves of its own."""
-        volumes = []
-        for number, channel in enumerate(package.channels):
-            k, j, i = np.meshgrid(*(np.linspace(-1, 1, n) for n in reversed(self.size_ijk)), indexing="ij")
-            turn = 0.7 * self.seed + 1.3 * number
-            waves = np.sin((3 + self.seed) * i + turn) * np.cos(4 * j - turn) * np.sin(5 * k + 0.5 * turn)
-            ball = 1 / (1 + np.exp(20 * (np.sqrt(i * i + j * j + k * k) - 0.5)))
-            values = self.low + (self.high - self.low) * (0.2 + 0.5 * ball + 0.15 * (waves + 1))
-            matrix = np.diag([*self.spacing_mm, 1.0])
-            volumes.append(Volume(values[None].astype(np.float32), matrix, (channel.name,), channel.modality))
-        return volumes
 
 
 def check_model(entry: CatalogueEntry, progress: Progress | None = None) -> list[Finding]:
@@ -132,14 +70,18 @@ def check_model(entry: CatalogueEntry, progress: Progress | None = None) -> list
     advance(progress, 0.2, "Checking the checksum")
     findings.append(_asked(CHECKSUM, lambda: _checksum(package)))
     if all(finding.passed is not False for finding in findings):
-        findings.append(_asked(LABELS, lambda: _same_labels(package, SubProgress(progress, 0.3, 1.0))))
+        share = SubProgress(progress, 0.3, 1.0)
+        if package.task == CLASSIFICATION:
+            findings.append(_asked(PROBABILITIES, lambda: Finding(PROBABILITIES, *same_probabilities(package, share))))
+        else:
+            findings.append(_asked(LABELS, lambda: _same_labels(package, share)))
     return findings
 
 
 def make_self_check(package: ModelPackage, progress: Progress | None = None) -> Path:
     """Write ``configs/self_check.json`` into a model's folder: what ``check_model`` will ask.
 
-    Of a few synthetic images it takes the one in which the model labels most.
+    Of a few synthetic images it takes the one in which the model labels most; of a classifier see ``class_check.py``.
 
     Raises
     ------
@@ -147,9 +89,11 @@ def make_self_check(package: ModelPackage, progress: Progress | None = None) -> 
         The model cannot be run, or the folder not be written to.
     """
     progress = progress or NoProgress()
+    if package.task == CLASSIFICATION:
+        return make_class_check(package, progress)
     best: tuple[int, Pattern, np.ndarray] | None = None
     for number, seed in enumerate(SEEDS):
-        pattern = _pattern_for(package, seed)
+        pattern = pattern_for(package, seed)
         share = SubProgress(progress, number / len(SEEDS), (number + 1) / len(SEEDS))
         labelmap = _labelmap(package, pattern, share)
         count = int(np.count_nonzero(labelmap))
@@ -261,21 +205,6 @@ def _read_self_check(path: Path) -> tuple[Pattern, np.ndarray]:
     except (OSError, KeyError, TypeError, ValueError, RecursionError, zlib.error) as error:
         raise ModelError(f"{FILE.as_posix()} cannot be read ({error}); get the model anew.") from error
     return pattern, labels
-
-
-def _pattern_for(package: ModelPackage, seed: int) -> Pattern:
-    """An image of about the extent and intensities that the model was trained on."""
-    transforms = package.inference.get("preprocessing", {}).get("transforms", ())
-    spacing, (low, high) = np.ones(3), DEFAULT_RANGE
-    for transform in transforms:
-        if str(transform.get("_target_", "")).endswith("Spacingd"):
-            spacing = np.array([float(mm) if mm > 0 else 1.0 for mm in transform["pixdim"]])
-        if str(transform.get("_target_", "")).endswith("ScaleIntensityRanged"):
-            low, high = float(transform["a_min"]), float(transform["a_max"])
-    extent = np.mean(package.extent_mm, axis=0) if package.extent_mm else 48 * spacing
-    size = [int(n) for n in np.clip(np.round(extent / spacing), 8, LARGEST_SIDE)]
-    x, y, z = (float(mm) for mm in spacing)
-    return Pattern(seed, (size[0], size[1], size[2]), (x, y, z), low, high)
 
 
 def _labelmap(package: ModelPackage, pattern: Pattern, progress: Progress) -> np.ndarray:
