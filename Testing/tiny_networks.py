@@ -7,6 +7,7 @@ from typing import Any
 from SlicerCNNSegLib.engine.networks import facts_of
 
 _UNET = {"channels": [4, 8, 12], "strides": [2, 2]}
+_NNUNET = {"features_per_stage": [4, 8, 8], "kernel_sizes": [3, 3, 3], "strides": [1, 2, 2]}
 _SEGRESNET = {"init_filters": 8, "blocks_down": [1, 1, 1], "blocks_up": [1, 1]}
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -24,6 +25,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "EfficientNetBN": {"model_name": "efficientnet-b0", "pretrained": False},
     "Inception": {"widths": [16, 16, 24], "blocks": [1, 1, 1]},
+    "PlainConvUNet": {**_NNUNET, "n_conv_per_stage": [1, 1, 2], "n_conv_per_stage_decoder": [1, 1]},
+    "ResidualEncoderUNet": {**_NNUNET, "n_blocks_per_stage": [1, 1, 2], "n_conv_per_stage_decoder": [1, 1]},
     "SEResNet50": {"layers": [1, 1, 1, 1]},
     "SegResNet": _SEGRESNET,
     "SegResNetMultiTask": _SEGRESNET,

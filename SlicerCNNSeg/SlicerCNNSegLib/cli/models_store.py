@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..engine.catalogue import CatalogueEntry, find_model, list_models
+from ..engine.nnunet.reading import CHECKPOINTS, Choice
 from ..engine.package import ModelPackage
 from .status import DONE, SOME_FAILED
 from .terminal import TerminalProgress, table
@@ -20,10 +21,11 @@ examples:
   cnnseg models install my-model.zip
   cnnseg models install https://example.org/my-model.zip --checksum sha256:HEX
   cnnseg models install spleen_ct_segmentation
+  cnnseg models install nnUNet_results/Dataset004_Hippocampus --configuration 3d_fullres --id hippocampus-nnunet
 
-The last one is a bundle of MONAI's Model Zoo ('cnnseg models list --available'). Every member of the archive is checked
-before it is unpacked; weights are safetensors, or PyTorch files that hold tensors and nothing else. A download that
-breaks off goes on where it stopped.
+The third one is a bundle of MONAI's Model Zoo ('cnnseg models list --available'), the last one what nnU-Net v2 trained
+(a folder, or the zip file that it exports). Every member of an archive is checked before it is unpacked; weights are
+safetensors, or PyTorch files that hold tensors and nothing else. A download that breaks off goes on where it stopped.
 
 exit status: 0 installed, 1 refused or failed, 2 wrong usage (also: it is there already, licence not accepted)
 """
@@ -57,6 +59,17 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--keep-refused",
         action="store_true",
         help="install a bundle also when its configuration is refused; see 'cnnseg models trust --help'",
+    )
+    trained = installing.add_argument_group("for what nnU-Net v2 trained")
+    trained.add_argument("--id", metavar="ID", default="", help="what to call the model")
+    trained.add_argument(
+        "--configuration", metavar="NAME", default="", help="which, where there are several (3d_fullres)"
+    )
+    trained.add_argument(
+        "--checkpoint",
+        choices=CHECKPOINTS,
+        default="",
+        help="of each fold (default: final, or best where there is none)",
     )
     installing.add_argument(
         "--offline", action="store_true", help="never use the network (as CNNSEG_OFFLINE=1 in the environment)"
@@ -136,6 +149,7 @@ def execute_install(arguments: argparse.Namespace) -> int:
             replace=arguments.replace,
             offline=arguments.offline,
             keep_refused=arguments.keep_refused,
+            choice=Choice(arguments.id, arguments.configuration, arguments.checkpoint),
             acknowledge=acknowledge,
             progress=progress,
         )

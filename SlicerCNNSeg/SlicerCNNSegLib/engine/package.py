@@ -20,12 +20,16 @@ from .bundles.reading import Bundle, look_through, without_looking
 from .bundles.trust import trusted_sha256
 from .errors import ConfigError, ModelError
 from .labels import ClassLabel, Label
+from .nnunet.plan import BLOCK as NNUNET_BLOCK
 from .overlaps import highest_code
 
 TASKS = ("segmentation", "detection", "classification")
 WEIGHTS_PATTERN = "models/*.safetensors"
 OWN_BLOCK = "cnnseg"
 """What tells our own metadata from those that others write."""
+
+OWN, BUNDLE, NNUNET = "own", "bundle", "nnunet"
+"""Forms of a model: our own, a bundle that others made, and our own with what nnU-Net trained."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,13 @@ class ModelPackage:
     def modality(self) -> str:
         """The one modality of all channels, or several joined by ``+``."""
         return "+".join(dict.fromkeys(channel.modality for channel in self.channels))
+
+    @property
+    def form(self) -> str:
+        """``OWN``, ``BUNDLE`` or ``NNUNET``: which part of the engine runs it."""
+        if self.bundle is not None:
+            return BUNDLE
+        return NNUNET if NNUNET_BLOCK in self.inference else OWN
 
     @property
     def weights_files(self) -> tuple[Path, ...]:

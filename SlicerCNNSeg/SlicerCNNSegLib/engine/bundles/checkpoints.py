@@ -24,8 +24,13 @@ PREFIXES = ("module.", "model.", "network.", "net.", "_orig_mod.")
 """What wrappers of networks (DataParallel, Lightning, torch.compile) put before each name."""
 
 
-def read_tensors(path: Path) -> Any:
+def read_tensors(path: Path, *, with_arrays: bool = False) -> Any:
     """What a ``.pt`` file holds, read with ``weights_only=True``; a small one may also hold arrays of numpy.
+
+    Parameters
+    ----------
+    with_arrays:
+        A large one may as well.
 
     Raises
     ------
@@ -33,8 +38,8 @@ def read_tensors(path: Path) -> Any:
         It cannot be read, or holds more than tensors and plain containers.
     """
     try:
-        small = path.stat().st_size <= LARGEST_OF_ARRAYS
-        with plain_arrays() if small else nullcontext():
+        with_arrays = with_arrays or path.stat().st_size <= LARGEST_OF_ARRAYS
+        with plain_arrays() if with_arrays else nullcontext():
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The segmentation networks, all of them MONAI's, and one that also classifies."""
+"""The segmentation networks: MONAI's, one that also classifies, and nnU-Net's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from monai.networks import nets
 from monai.utils import ensure_tuple_rep
 
+from . import nnunet
 from .facts import CLASSIFICATION, SEGMENTATION, NetworkFacts
 from .multitask import SegResNetMultiTask
 from .registry import register_network
@@ -73,6 +74,8 @@ def register() -> None:
         ),
     ):
         register_network(builder.__name__, builder, facts, refine)
+    for own in (nnunet.PlainConvUNet, nnunet.ResidualEncoderUNet):
+        register_network(own.__name__, own, nnunet.FACTS, nnunet.refined)
 
 
 def _product(strides: Sequence[int | Sequence[int]], dims: int) -> tuple[int, ...]:

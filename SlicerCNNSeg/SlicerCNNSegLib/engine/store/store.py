@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..errors import DownloadError, LicenceError, ModelError, OutputError, SettingsError, UnknownModelError
 from ..files.paths import safe_name
+from ..nnunet.reading import Choice, trained_models
 from ..package import ModelPackage
 from ..progress import NoProgress, Progress, SubProgress
 from .archives import pack, unpack
@@ -35,6 +36,7 @@ def install(
     replace: bool = False,
     offline: bool = False,
     keep_refused: bool = False,
+    choice: Choice | None = None,
     acknowledge: Acknowledge | None = None,
     progress: Progress | None = None,
 ) -> ModelPackage:
@@ -46,7 +48,8 @@ def install(
     Parameters
     ----------
     source:
-        A zip or tar file, a folder, an http(s) address, or the id of a bundle of MONAI's Model Zoo.
+        A zip or tar file, a folder, an http(s) address, or the id of a bundle of MONAI's Model Zoo. What nnU-Net v2
+        trained is turned into a model folder of our own form (``nnunet/importing.py``).
     checksum:
         What the file must have; an address needs one.
     replace:
@@ -56,6 +59,8 @@ def install(
     keep_refused:
         Install a bundle that others made also when its config is refused: it is listed with the reason, and can be
         trusted (``trusting.py``).
+    choice:
+        Id and configuration of what nnU-Net trained, where there is a choice.
     acknowledge:
         Asked when the licence is not a permissive one; None accepts none of those.
 
@@ -75,11 +80,8 @@ def install(
     fetched = _verified(source, store, checksum, offline, SubProgress(progress, 0.0, 0.7))
     with _staging(store) as staging:
         try:
-            unpacked = staging / _name_of(str(source))
-            unpacked.mkdir()
-            unpack(fetched or Path(source), unpacked, SubProgress(progress, 0.7 if fetched else 0.0, 0.95))
-            root = bundle_root(unpacked, str(source))
-            leave_out_unread(root)
+            share = SubProgress(progress, 0.7 if fetched else 0.0, 0.95)
+            root = _model_in(fetched or Path(source), str(source), staging, choice, share)
             package = check_contents(root, str(source), keep_refused=keep_refused)
         except ModelError:
             if fetched:  # another try would be refused as well
@@ -96,6 +98,25 @@ def install(
         fetched.unlink()
     progress.report(1.0, "Installed")
     return ModelPackage.read(target, refused=keep_refused)
+
+
+def _model_in(path: Path, source: str, staging: Path, choice: Choice | None, progress: Progress) -> Path:
+    """The model folder in a file or folder, copied below ``staging``; what nnU-Net trained is turned into one."""
+    trained = trained_models(path) if path.is_dir() else []  # read where it lies: there are large files beside
+    if not trained:
+        unpacked = staging / _name_of(source)
+        unpacked.mkdir()
+        unpack(path, unpacked, SubProgress(progress, 0.0, 0.5))
+        trained = trained_models(unpacked)
+    if trained:
+        from ..nnunet.importing import import_trained
+
+        return import_trained(trained, staging / "imported", choice or Choice(), SubProgress(progress, 0.5, 1.0))
+    if choice not in (None, Choice()):
+        raise SettingsError(f"{source} holds no folder that nnU-Net v2 trained; there is nothing to choose.")
+    root = bundle_root(unpacked, source)
+    leave_out_unread(root)
+    return root
 
 
 def _published(source: str, checksum: Checksum | None) -> tuple[str, Checksum | None]:

@@ -28,17 +28,23 @@ NAMES = re.compile(
 )
 """What the pickle may name."""
 
-ARRAY_NAMES = re.compile(
-    r"numpy(\._core|\.core)\.multiarray (_reconstruct|scalar)|numpy (ndarray|dtype)|_codecs encode"
-)
-"""What that of a small file may name besides; ``bundles/arrays.py`` says in which form."""
+NUMBER_NAMES = re.compile(r"numpy(\._core|\.core)\.multiarray scalar|numpy dtype|_codecs encode")
+"""What that of a file with numpy's numbers may name besides; ``bundles/arrays.py`` says in which form."""
+
+ARRAY_NAMES = re.compile(NUMBER_NAMES.pattern + r"|numpy(\._core|\.core)\.multiarray _reconstruct|numpy ndarray")
+"""The same for that of a small file, which may hold arrays."""
 
 OTHER_NAMES = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
 """Operations that name or make objects in other ways than PyTorch's files do."""
 
 
-def check_torch_file(path: Path) -> None:
+def check_torch_file(path: Path, *, with_numbers: bool = False) -> None:
     """See that a ``.pt`` file holds tensors in plain containers.
+
+    Parameters
+    ----------
+    with_numbers:
+        Let numpy's numbers through in a large file too.
 
     Raises
     ------
@@ -55,16 +61,17 @@ def check_torch_file(path: Path) -> None:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise _refusal(path, "it is compressed, which PyTorch's files are not")
             with archive.open(pickles[0]) as stream:
-                _check_pickle(stream, path, with_arrays=path.stat().st_size <= LARGEST_OF_ARRAYS)
+                small = path.stat().st_size <= LARGEST_OF_ARRAYS
+                _check_pickle(stream, path, ARRAY_NAMES if small else NUMBER_NAMES if with_numbers else None)
     except zipfile.BadZipFile as error:
         raise _refusal(path, f"it is damaged, or older than PyTorch 1.6 ({error})") from error
     except OSError as error:
         raise WeightsError(f"The weights {path.name} cannot be read ({error}); get the model anew.") from error
 
 
-def _check_pickle(stream: IO[bytes], path: Path, *, with_arrays: bool) -> None:
+def _check_pickle(stream: IO[bytes], path: Path, more: re.Pattern[str] | None) -> None:
     def is_known(name: str) -> bool:
-        return bool(NAMES.fullmatch(name) or (with_arrays and ARRAY_NAMES.fullmatch(name)))
+        return bool(NAMES.fullmatch(name) or (more and more.fullmatch(name)))
 
     try:
         for operation, argument, _ in pickletools.genops(stream.read()):
