@@ -11,6 +11,10 @@ from tiny_cases import files_in, write_image
 from tiny_classifier import SCALE, write_tiny_classifier
 
 from SlicerCNNSegLib.engine.evaluation.classification.tables import read_classification_table
+from SlicerCNNSegLib.engine.files.images import read_volume
+from SlicerCNNSegLib.engine.findings.boxes import OrientedBox
+from SlicerCNNSegLib.engine.findings.finding import REJECTED, Finding
+from SlicerCNNSegLib.engine.findings.tables import write_findings_csv, write_findings_json
 
 SHAPE = (8, 8, 8)
 PADDED = {"_target_": "ResizeWithPadOrCropd", "spatial_size": [8, 8, 8]}
@@ -94,6 +98,32 @@ def test_around_segments_each_by_its_name(cnnseg, volumes, out, tmp_path):
     assert len(set(regions)) == 2
 
 
+@pytest.mark.parametrize(("suffix", "write"), [("csv", write_findings_csv), ("json", write_findings_json)])
+def test_each_finding_of_a_table_by_its_id(suffix, write, cnnseg, volumes, out, tmp_path):
+    path, array = volumes[0]
+    geometry = read_volume(path).geometry
+    boxes = {name: geometry.ras_from_ijk(np.array(ijk)) for name, ijk in {"n1": (2, 3, 4), "n2": (5, 4, 3)}.items()}
+    findings = [Finding(name, OrientedBox(tuple(center), (2.0, 2.0, 2.0)), 0.9) for name, center in boxes.items()]
+    table = tmp_path / f"findings.{suffix}"
+    write(table, [*findings, Finding("n3", findings[0].box, 0.9, status=REJECTED)])
+    outcome = cnnseg("classify", path, "-o", out, "--model", "light", "--findings", table, "--margin-mm", "50")
+    assert outcome.status == 0, outcome.err
+    rows = rows_of(out / "classes.csv")
+    assert [row["region"] for row in rows] == ["n1", "n2"]
+    wanted = probability(array)[0]  # with that margin each region is the whole image
+    np.testing.assert_allclose([float(row["probability_bright"]) for row in rows], wanted, atol=0.01)
+
+
+def test_runs_with_dropout_are_passed_on(cnnseg, volumes, out):
+    path, _ = volumes[0]
+    cnnseg("classify", path, "-o", out, "--model", "light", "--dropout-samples", "1").assert_refused(
+        2, "Expected 0, or 2 and more runs with dropout"
+    )
+    cnnseg("classify", path, "-o", out, "--model", "light", "--dropout-samples", "4").assert_refused(
+        2, "Expected a network with dropout"
+    )
+
+
 def test_what_is_done_is_skipped_and_what_fails_does_not_stop_the_rest(cnnseg, volumes, out, tmp_path):
     (a, _), (b, _) = volumes
     assert cnnseg("classify", a, "-o", out, "--model", "light").status == 0
@@ -141,7 +171,13 @@ def test_wrong_usage_is_told(cnnseg, volumes, out, tmp_path):
     )
     cnnseg("classify", path, *common, "--segments", segments).assert_refused(2, "The segmentation is empty")
     cnnseg("classify", path, *common, "--segments", segments, "--roi", "0,1,0,1,0,1").assert_refused(
-        2, "Expected --segments or regions of interest, got both"
+        2, "Expected --segments, --findings or regions of interest, got several"
+    )
+    cnnseg("classify", path, *common, "--findings", tmp_path / "none.csv").assert_refused(
+        2, "cannot be read as a table"
+    )
+    cnnseg("classify", path, *common, "--segments", segments, "--findings", tmp_path / "f.csv").assert_refused(
+        2, "Expected --segments, --findings or regions of interest, got several"
     )
     cnnseg("classify", path, *common, "--sanity").assert_refused(2, "Expected a kind of explanation")
     assert not out.exists()

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.catalogue import find_model
-from ..engine.classification.around import MARGIN_MM, regions_around_segments
+from ..engine.classification.around import MARGIN_MM, regions_around_findings, regions_around_segments
 from ..engine.cohort.cases import Case
 from ..engine.cohort.classes import HEAT_FORMATS, ClassPlan
 from ..engine.errors import SettingsError
+from ..engine.region import Region
 from ..engine.settings import EXPLANATIONS, ClassificationSettings
 from .inputs import (
     add_input_options,
     add_model_options,
     add_region_options,
     add_run_options,
+    add_tta_option,
     cases_of,
     refuse_to_overwrite_inputs,
     regions_of,
@@ -34,6 +36,7 @@ examples:
   cnnseg classify images/*.nii.gz -o out --model my-model --resume
   cnnseg classify ct.nii.gz -o out --model my-model --roi-ras nodule=9,44,-45,6,-35,5
   cnnseg classify ct.nii.gz -o out --model my-model --segments nodules.seg.nrrd --margin-mm 8
+  cnnseg classify ct.nii.gz -o out --model nodule-malignancy --findings ct.findings.csv
 
 A CSV table has the column 'image', or one column for each channel of the model; and, as wanted, 'case',
 'series', 'roi', 'roi_ras'. Its paths are relative to its own folder.
@@ -58,15 +61,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     add_input_options(parser)
-    add_model_options(parser)
+    group = add_model_options(parser)
+    add_tta_option(group)
+    group.add_argument(
+        "--dropout-samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run N times with dropout left on; gives the mean and the spread (default: one run without)",
+    )
     group = add_region_options(parser, "Each is classified by itself. Repeat for several, and name them (a=...).")
     group.add_argument("--segments", type=Path, metavar="FILE", help="classify around each segment; for one case")
+    group.add_argument(
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="classify each finding of a table (.csv, .json) that was not rejected; for one case",
+    )
     group.add_argument(
         "--margin-mm",
         type=float,
         default=MARGIN_MM,
         metavar="MM",
-        help="how far around a segment (default: %(default)s)",
+        help="how far around a segment or finding (default: %(default)s)",
     )
     _add_explanation_options(parser)
     group = parser.add_argument_group("output")
@@ -106,8 +123,8 @@ def execute(arguments: argparse.Namespace) -> int:
         settings = _settings(arguments)
         package = find_model(settings.model)
         cases = cases_of(arguments, package, "classification")
-        if arguments.segments is not None:
-            cases = [_around_segments(arguments, cases)]
+        if arguments.segments is not None or arguments.findings is not None:
+            cases = [_with_regions(arguments, cases)]
         plan = ClassPlan(arguments.output, arguments.heat_format if settings.explain else "")
         refuse_to_overwrite_inputs(plan, cases)
         plan.prepare()
@@ -132,29 +149,40 @@ def _settings(arguments: argparse.Namespace) -> ClassificationSettings:
         explain_class=arguments.explain_class,
         layer=arguments.layer,
         sanity=arguments.sanity,
+        dropout_samples=arguments.dropout_samples,
         force=arguments.force,
     )
 
 
-def _around_segments(arguments: argparse.Namespace, cases: Sequence[Case]) -> Case:
-    """The one case, with a region around each segment.
+def _with_regions(arguments: argparse.Namespace, cases: Sequence[Case]) -> Case:
+    """The one case, with a region around each segment or finding.
 
     Raises
     ------
     SettingsError
         There are several cases, or regions are given as well.
-    FileReadError, RegionError
-        The segmentation cannot be read, or is empty.
+    FileReadError, InputError, RegionError
+        The segmentation or table cannot be read, or is empty.
     """
-    from ..engine.files.labelmaps import read_labelmap
-
+    option = "--segments" if arguments.segments is not None else "--findings"
     if len(cases) != 1:
-        raise SettingsError(f"--segments belongs to one case, got {len(cases)}; run them one by one.")
-    if arguments.roi or arguments.roi_ras or cases[0].regions:
-        raise SettingsError("Expected --segments or regions of interest, got both; leave one out.")
-    file = read_labelmap(arguments.segments)
-    regions = regions_around_segments(file.labelmap, file.geometry, file.labels, arguments.margin_mm)
-    return replace(cases[0], regions=regions)
+        raise SettingsError(f"{option} belongs to one case, got {len(cases)}; run them one by one.")
+    both = arguments.segments is not None and arguments.findings is not None
+    if both or arguments.roi or arguments.roi_ras or cases[0].regions:
+        raise SettingsError("Expected --segments, --findings or regions of interest, got several; keep one.")
+    return replace(cases[0], regions=_regions_around(arguments))
+
+
+def _regions_around(arguments: argparse.Namespace) -> tuple[Region, ...]:
+    if arguments.segments is not None:
+        from ..engine.files.labelmaps import read_labelmap
+
+        file = read_labelmap(arguments.segments)
+        return regions_around_segments(file.labelmap, file.geometry, file.labels, arguments.margin_mm)
+    from ..engine.findings.tables import read_findings_csv, read_findings_json
+
+    read = read_findings_json if arguments.findings.suffix.lower() == ".json" else read_findings_csv
+    return regions_around_findings(read(arguments.findings), arguments.margin_mm)
 
 
 def classes_text(rows: Sequence[Mapping[str, Any]]) -> str:

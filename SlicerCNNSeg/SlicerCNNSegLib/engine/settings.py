@@ -10,6 +10,7 @@ from .region import Region
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_MODEL = "hippocampus-mr"
+DEFAULT_DETECTOR = "nodule-detection-demo"
 EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
 
 
@@ -86,6 +87,8 @@ class ClassificationSettings:
         Layer of the network whose features Grad-CAM takes; "" is the network's last.
     sanity:
         Also make the heat maps of networks with random weights, and say whether these are much the same.
+    dropout_samples:
+        Runs with dropout left on, as in training: their mean is given, and their spread. 0 is one run without.
     force:
         Go on although the image's modality is not the model's.
 
@@ -104,6 +107,7 @@ class ClassificationSettings:
     explain_class: str = ""
     layer: str = ""
     sanity: bool = False
+    dropout_samples: int = 0
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -116,11 +120,54 @@ class ClassificationSettings:
             raise SettingsError("Expected a kind of explanation with its class, layer or sanity check, got none.")
         if self.layer and self.explain == EXPLANATIONS[-1]:
             raise SettingsError(f"Occlusion looks at no layer, got {self.layer!r}; choose gradcam, or leave it out.")
+        if self.dropout_samples < 0 or self.dropout_samples == 1:
+            raise SettingsError(f"Expected 0, or 2 and more runs with dropout, got {self.dropout_samples}.")
         object.__setattr__(self, "regions", tuple(self.regions))
 
     def to_json(self) -> dict[str, object]:
         """The plain form, for the run record."""
         return {**asdict(self), "regions": [str(region) for region in self.regions]}
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """How to detect.
+
+    Parameters
+    ----------
+    model:
+        Id from the catalogue, or the path of a model folder.
+    threshold:
+        Score from which on a candidate is a finding, 0 to 1; None takes the model's. Candidates below it are kept too,
+        down to the model's lowest score.
+    measure:
+        Segment and measure each candidate.
+    device, precision:
+        As in ``SegmentationSettings``.
+    force:
+        Go on although the image's modality is not the model's.
+
+    Raises
+    ------
+    SettingsError
+        A value is not one of those listed.
+    """
+
+    model: str = DEFAULT_DETECTOR
+    threshold: float | None = None
+    measure: bool = True
+    device: str = "auto"
+    precision: str = "auto"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        _check_hardware(self.device, self.precision)
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise SettingsError(f"Expected a threshold from 0 to 1, got {self.threshold}.")
+
+    def to_json(self) -> dict[str, object]:
+        """The plain form, for the run record."""
+        return asdict(self)
 
 
 def _check_hardware(device: str, precision: str) -> None:

@@ -146,14 +146,14 @@ def show_heat(
         node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     elif scene.GetUndoFlag():
         scene.SaveStateForUndo(node)
-    own_grid = reference_node is not None and lies_on_grid_of(reference_node, result)
     heat = Volume(result.explanation.heat[None], result.geometry.ijk_to_ras)
     modified = node.StartModify()
     try:
         fill_volume_node(node, heat)
-        if own_grid:
+        node.SetAndObserveTransformNodeID(None)
+        if reference_node is not None and lies_on_grid_of(reference_node, result):
             node.SetIJKToRASMatrix(matrix_from_array(local_ijk_to_ras(reference_node)))
-        node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID() if own_grid else None)
+            node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
         _set_display(node)
         set_record(node, result.record)
     finally:

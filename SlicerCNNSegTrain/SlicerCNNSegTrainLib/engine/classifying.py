@@ -25,11 +25,12 @@ from .results.classified import (
     judge,
     judge_table,
     merge_tables,
-    store_temperature,
+    store_running,
     summarise,
     truth_of,
 )
 from .results.export import export_bundle
+from .results.familiar import study_images
 from .results.temperature import fit_temperature, scaled
 from .run_folder import FoldFolder, RunFolder, write_json
 from .training.classification import BINS, THRESHOLD, table_of
@@ -58,6 +59,8 @@ def read_checked_images(run: RunFolder, recipe: Recipe, folds: Sequence[int], pr
 def evaluate_classifier(fold: FoldFolder, place: Path, bar: Bar) -> dict[str, Any]:
     """Export a training's best weights, fit the temperature to its held-out images, and evaluate it on them.
 
+    What its images are like is measured as well, so that a run can tell when another one is not.
+
     Parameters
     ----------
     place:
@@ -75,7 +78,9 @@ def evaluate_classifier(fold: FoldFolder, place: Path, bar: Bar) -> dict[str, An
     with bar(f"Classifying the held-out images of fold {fold.number}") as progress:
         plain = classify_images(fold.model, images, progress)
     temperature = round(fit_temperature(plain, truth, multi_label=recipe.multi_label), 4)
-    store_temperature(fold.model, temperature)
+    with bar(f"Measuring the images of fold {fold.number}") as progress:
+        study = study_images(fold.model, fold.images("training"), images, recipe, progress)
+    store_running(fold.model, {"temperature": temperature, **study})
     with bar(f"Evaluating fold {fold.number}") as progress:
         honest = scaled(plain, temperature, multi_label=recipe.multi_label)
         numbers = summarise(judge(place, images, honest, recipe, progress))

@@ -1,12 +1,13 @@
-"""Regions to classify: around the segments of a labelmap, and around points."""
+"""Regions to classify: around the segments of a labelmap, around points, and around findings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ..errors import RegionError
+from ..findings.finding import REJECTED, Finding
 from ..labels import Label
 from ..region import Region
 from ..volume import Geometry
@@ -65,6 +66,26 @@ def regions_around_points(points_ras_mm: Mapping[str, Sequence[float]], size_mm:
         raise RegionError("There are no points to classify around; give one at least.")
     half = np.array([[-size_mm / 2] * 3, [size_mm / 2] * 3])
     return tuple(_ras_box(np.asarray(point, dtype=np.float64) + half, name) for name, point in points_ras_mm.items())
+
+
+def regions_around_findings(findings: Iterable[Finding], margin_mm: float = MARGIN_MM) -> tuple[Region, ...]:
+    """A box around each finding's own, by the findings' ids; those that a reviewer rejected are left out.
+
+    Parameters
+    ----------
+    margin_mm:
+        Added on each side, along R, A and S.
+
+    Raises
+    ------
+    RegionError
+        There is no finding, or all were rejected.
+    """
+    wanted = [finding for finding in findings if finding.status != REJECTED]
+    if not wanted:
+        raise RegionError("There are no findings to classify: none is in the table, or all were rejected.")
+    margin = np.array([[-margin_mm], [margin_mm]])
+    return tuple(_ras_box((one.box.corners_ras_mm()[None] + margin[:, None]).reshape(-1, 3), one.id) for one in wanted)
 
 
 def _ras_box(corners_mm: np.ndarray, name: str) -> Region:

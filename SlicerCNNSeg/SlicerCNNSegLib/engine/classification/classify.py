@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +25,19 @@ from ..version import versions
 from ..volume import Volume
 from ..weights import load_networks
 from .explain import SIMILAR, Explainer, shares_of
+from .familiarity import QUANTILE
 from .framing import Framed, Framing
 from .model import ClassificationModel
 from .result import ClassificationResult, Explanation, Prediction
-from .scores import Scores, member_probabilities, mirrorings
+from .scores import Scores, Watched, dropping_out, member_probabilities, mirrorings
 
 BATCH = 16
 """Windows per forward pass; the memory ladder makes it 1."""
 
 COLOUR_CHANNELS = (3, 4)
+
+DROPOUT_SEED = 0
+"""The same image gives the same probabilities, also with dropout."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Plan:
 
     model: ClassificationModel
     framing: Framing
+    last_features: str = ""
 
     @classmethod
     def of(cls, package: ModelPackage) -> Plan:
@@ -59,10 +65,13 @@ class Plan:
         except KeyError as error:
             raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json.") from error
         framing = Framing.from_transforms(transforms, model.slices)
-        if CLASSIFICATION not in facts_of(definition).tasks:
+        facts = facts_of(definition)
+        if CLASSIFICATION not in facts.tasks:
             raise ModelError(f"The network of {package.id} does no classification; correct configs/inference.json.")
+        if model.familiarity and not facts.last_features:
+            raise ModelError(f"The last features of {package.id}'s network are not known; take familiarity out.")
         check_window(definition, framing.size)
-        return cls(model, framing)
+        return cls(model, framing, facts.last_features)
 
 
 @dataclass(frozen=True)
@@ -104,8 +113,11 @@ def classify(settings: ClassificationSettings, volumes: Sequence[Volume], progre
         warnings += window_warnings
     work = _Work(plan, settings, windows, stopwatch)
     share = SubProgress(progress, 0.1, 0.5 if explainer else 1.0)
-    members, rung, ladder_warnings = climb_down(lambda rung: _probabilities(work, rung, share), device, BATCH)
-    predictions = _predictions(work, members)
+    (members, novelty), rung, ladder_warnings = climb_down(
+        lambda rung: _probabilities(work, rung, share), device, BATCH
+    )
+    predictions = _predictions(work, members, novelty)
+    warnings += _strangers(plan.model, predictions)
     explanation = None
     if explainer is not None:
         with stopwatch.stage("explain"):
@@ -182,6 +194,7 @@ def _windows(plan: Plan, settings: ClassificationSettings, image: Volume) -> tup
         check_voxels(model.package, part, 2 if model.slices else 3)
         if not model.slices:
             warnings += check_extent(model.package, part.geometry)
+        warnings += _differences(plan, name, part)
         windows.append(Window(name, plan.framing.frame(image, start, stop)))
     return windows, warnings
 
@@ -199,36 +212,62 @@ def _check_slices(plan: Plan, image: Volume) -> None:
         )
 
 
-def _probabilities(work: _Work, rung: Rung, progress: Progress) -> np.ndarray:
-    """Of each network, ``(network, window, class)``."""
-    model = work.plan.model
+def _differences(plan: Plan, name: str, part: Volume) -> list[str]:
+    """A warning where a region is unlike the training images, before anything is run."""
+    fingerprint, framing = plan.model.fingerprint, plan.framing
+    if fingerprint is None:
+        return []
+    found = fingerprint.differences(framing.look(part))
+    where = name or "the image"
+    return [f"Unlike the training images of {plan.model.package.id}: {where} has {'; '.join(found)}."] if found else []
+
+
+def _strangers(model: ClassificationModel, predictions: Sequence[Prediction]) -> list[str]:
+    """A warning for each region that is unlike the training images to the network itself."""
+    return [
+        f"To {model.package.id} {one.name or 'the image'} is unlike the images that it was trained on (novelty "
+        f"{one.novelty:.1f}; {QUANTILE:.0%} of the held-out images were below 1): don't rely on the result."
+        for one in predictions
+        if one.novelty is not None and one.novelty > 1
+    ]
+
+
+def _probabilities(work: _Work, rung: Rung, progress: Progress) -> tuple[np.ndarray, np.ndarray | None]:
+    """Of each network and sample, ``(network * sample, window, class)``; and novelty ``(window,)``, or None."""
+    model, samples = work.plan.model, work.settings.dropout_samples
     with work.stopwatch.stage("load model"):
         advance(progress, 0.0, "Loading the model")
         networks = [Scores(network, model) for network in load_networks(model.package, rung.device)]
     autocast = AUTOCAST[choose_precision(work.settings.precision, rung.device)]
     flips = mirrorings(model.mirror_axes, work.settings.mirror)
-    found = []
-    with work.stopwatch.stage("network"):
+    dropout = dropping_out(networks, DROPOUT_SEED) if samples else nullcontext()
+    found, novelty = [], []
+    with work.stopwatch.stage("network"), dropout:
         for first in range(0, len(work.windows), rung.batch):
             advance(progress, 0.1 + 0.9 * first / len(work.windows), "Running the network")
             batch = torch.stack([window.framed.tensor for window in work.windows[first : first + rung.batch]])
-            found.append(member_probabilities(networks, batch, flips, autocast))
-    return np.concatenate(found, axis=1)
+            with Watched(networks if model.familiarity else (), work.plan.last_features) as watched:
+                found.append(member_probabilities(networks, batch, flips, autocast, max(1, samples)))
+            if model.familiarity:
+                pairs = zip(model.familiarity, watched.features(), strict=True)
+                novelty.append(np.mean([one.novelty(features) for one, features in pairs], axis=0))
+    return np.concatenate(found, axis=1), np.concatenate(novelty) if novelty else None
 
 
-def _predictions(work: _Work, members: np.ndarray) -> tuple[Prediction, ...]:
-    """The mean over networks, and how far they differ."""
+def _predictions(work: _Work, members: np.ndarray, novelty: np.ndarray | None) -> tuple[Prediction, ...]:
+    """The mean over networks and samples, and how far they differ."""
     means, spreads = members.mean(axis=0), members.std(axis=0)
     return tuple(
         Prediction(
             window.name,
             window.framed.start_ijk,
             window.framed.stop_ijk,
-            tuple(mean.tolist()),
-            tuple(spread.tolist()) if len(members) > 1 else None,
+            tuple(means[number].tolist()),
+            tuple(spreads[number].tolist()) if len(members) > 1 else None,
             work.plan.model.multi_label,
+            None if novelty is None else float(novelty[number]),
         )
-        for window, mean, spread in zip(work.windows, means, spreads, strict=True)
+        for number, window in enumerate(work.windows)
     )
 
 

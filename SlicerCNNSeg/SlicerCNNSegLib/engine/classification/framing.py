@@ -25,9 +25,11 @@ from torch.nn.functional import interpolate
 from ..errors import ModelError
 from ..preprocess import INTENSITY_TRANSFORMS, LOADING_TRANSFORMS, Placement, Preprocessing
 from ..volume import Geometry, Volume
+from .fingerprint import Look
 
 INTENSITIES: Mapping[str, Callable[..., Transform]] = {**INTENSITY_TRANSFORMS, "ScaleIntensityd": ScaleIntensity}
 RESIZED, PADDED = "Resized", "ResizeWithPadOrCropd"
+ABSOLUTE = "ScaleIntensityRanged"
 SIZING: Mapping[str, Callable[..., Transform]] = {RESIZED: Resize, PADDED: ResizeWithPadOrCrop}
 GEOMETRIC = ("Orientationd", "Spacingd")
 
@@ -177,6 +179,16 @@ class Framing:
                 sizes.append((name, tuple(tensor.shape[1:])))
             tensor = _plain(_build(name, arguments)(tensor))
         return Framed(tensor.float().contiguous(), start_ijk, stop_ijk, placement, tuple(sizes))
+
+    def look(self, part: Volume) -> Look:
+        """What a box of an image is like, as ``box`` gives it, along the network's axes."""
+        order = self.placed(part.geometry).order[: 2 if self.slices == 1 else 3]
+        return Look.at(part, order, len(self.size), in_mm=self.oriented)
+
+    @property
+    def absolute(self) -> bool:
+        """Whether intensities count as they are, as Hounsfield units do, and not only among themselves."""
+        return any(name == ABSOLUTE for name, _ in self.steps)
 
     def whole(self, image: Volume) -> Framed:
         """Bring a whole image to the network's window."""

@@ -4,7 +4,8 @@ In ``configs/metadata.json``, block ``cnnseg``: ``classes``, a list of objects w
 ``code`` (``[scheme, value, meaning]``); ``multi_label``, true where classes don't exclude each other; both are
 read by ``package.py``. In ``configs/inference.json``, block ``cnnseg``, which the model's checksum covers:
 ``slices`` (0 for a 3-D network, 1 for a 2-D one, an odd number more for one that takes neighbouring slices as
-channels), ``mirror_axes`` and ``temperature``, by which scores are divided (Guo et al. 2017, arXiv:1706.04599).
+channels), ``mirror_axes``, ``temperature``, by which scores are divided (Guo et al. 2017, arXiv:1706.04599), and, as
+the trainer measured them, ``fingerprint`` and ``familiarity``, a list with an entry for each weights file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from ..errors import ModelError, SettingsError
 from ..labels import ClassLabel
 from ..package import OWN_BLOCK, ModelPackage
+from .familiarity import Familiarity
+from .fingerprint import Fingerprint
 
 TASK = "classification"
 
@@ -37,6 +40,10 @@ class ClassificationModel:
         0 for a 3-D network; 1 for a 2-D one; 3, 5, ... neighbouring slices as channels of a 2-D one.
     mirror_axes:
         Network axes along which test-time augmentation reverses the image.
+    fingerprint:
+        What its training images looked like; None where nobody measured it.
+    familiarity:
+        Of each network's features; empty where nobody measured them.
     """
 
     package: ModelPackage
@@ -45,6 +52,8 @@ class ClassificationModel:
     temperature: float = 1.0
     slices: int = 0
     mirror_axes: tuple[int, ...] = ()
+    fingerprint: Fingerprint | None = None
+    familiarity: tuple[Familiarity, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,6 +76,7 @@ class ClassificationModel:
         if package.bundle is not None:
             raise ModelError(f"The model {package.id} was made elsewhere: such classifiers cannot be run yet.")
         running = package.inference.get(OWN_BLOCK, {})
+        fingerprint = running.get("fingerprint")
         try:
             model = cls(
                 package,
@@ -75,8 +85,10 @@ class ClassificationModel:
                 float(running.get("temperature", 1.0)),
                 int(running.get("slices", 0)),
                 tuple(int(axis) for axis in running.get("mirror_axes", ())),
+                None if fingerprint is None else Fingerprint.from_json(fingerprint),
+                tuple(Familiarity.from_json(one) for one in running.get("familiarity", ())),
             )
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The model {package.id} has a wrong value in the block cnnseg of configs/inference.json: {error}."
             ) from error
@@ -92,6 +104,11 @@ class ClassificationModel:
             )
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ModelError(f"The model {self.package.id} needs a temperature above 0, got {self.temperature:g}.")
+        if self.familiarity and len(self.familiarity) != len(self.package.weights_files):
+            raise ModelError(
+                f"The model {self.package.id} has {len(self.package.weights_files)} weights files and familiarity of "
+                f"{len(self.familiarity)}; correct configs/inference.json."
+            )
         axes = 2 if self.slices else 3
         if self.slices < 0 or (self.slices and self.slices % 2 == 0) or not set(self.mirror_axes) <= set(range(axes)):
             raise ModelError(

@@ -29,9 +29,13 @@ class Prediction:
     probabilities:
         One for each class.
     spread:
-        Standard deviation of each over the networks of an ensemble; None for a single network.
+        Standard deviation of each over the networks of an ensemble, and over runs with dropout; None for a single
+        run of a single network.
     multi_label:
         Whether classes don't exclude each other.
+    novelty:
+        How far from the training images it is, see ``familiarity.py``; above 1 further than nearly all that were held
+        out. None where the model says nothing of it.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Prediction:
     probabilities: tuple[float, ...]
     spread: tuple[float, ...] | None = None
     multi_label: bool = False
+    novelty: float | None = None
 
     @property
     def top(self) -> int:
@@ -156,7 +161,7 @@ class ClassificationResult:
         """The predictions in plain form.
 
         Keys: region, decided (list of class names), probabilities and spread (class name to number, spread
-        None without an ensemble), entropy, start_ijk, stop_ijk.
+        None for a single run), entropy, novelty (or None), start_ijk, stop_ijk.
         """
         return [
             {
@@ -165,6 +170,7 @@ class ClassificationResult:
                 "probabilities": _by_name(self.names, one.probabilities),
                 "spread": None if one.spread is None else _by_name(self.names, one.spread),
                 "entropy": round(one.entropy, 6),
+                "novelty": None if one.novelty is None else round(one.novelty, 4),
                 "start_ijk": list(one.start_ijk),
                 "stop_ijk": list(one.stop_ijk),
             }

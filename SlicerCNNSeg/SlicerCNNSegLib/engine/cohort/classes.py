@@ -24,8 +24,8 @@ CLASSES_SUFFIX = ".classes.json"
 HEAT = ".heat."
 PICTURE_SUFFIX = ".heat.png"
 HEAT_FORMATS = ("nii.gz", "nrrd", "mha")
-LEADING = ("case", "region", "class", "entropy")
-"""Columns of the table before the probabilities; ``class`` is what is decided for."""
+LEADING = ("case", "region", "class", "entropy", "novelty")
+"""Columns of the table before the probabilities; ``class`` is what is decided for, ``novelty`` may be empty."""
 
 
 @dataclass(frozen=True)
@@ -107,4 +107,5 @@ def write_classes_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in listed:
             cells = {"case": row["case"], "region": row["region"], "class": "; ".join(row["decided"])}
             probabilities = {f"probability_{name}": value for name, value in row["probabilities"].items()}
-            writer.writerow({**cells, "entropy": row["entropy"], **probabilities})
+            measured = {name: row[name] for name in ("entropy", "novelty")}
+            writer.writerow({**cells, **measured, **probabilities})

@@ -18,8 +18,9 @@ from SlicerCNNSegLib.engine.package import ModelPackage
 from ..recipe import Recipe
 from ..run_folder import FoldFolder, write_json
 from .card import CARD, class_ensemble_card, ensemble_card
-from .classified import mean_temperature, store_temperature
+from .classified import mean_temperature, store_running
 from .export import WEIGHTS
+from .familiar import merge_studies
 
 
 @contextmanager
@@ -68,7 +69,8 @@ def assemble_model(folds: Sequence[FoldFolder], bundle: Path, numbers: dict[str,
         shutil.copyfile(fold.model / WEIGHTS, bundle / Path(WEIGHTS).with_name(f"fold_{fold.number}.safetensors"))
     recipe = Recipe.read(folds[0].recipe)
     if recipe.task == CLASSIFICATION:
-        store_temperature(bundle, mean_temperature([fold.model for fold in folds]))
+        models = [fold.model for fold in folds]
+        store_running(bundle, {"temperature": mean_temperature(models), **merge_studies(models)})
     path = bundle / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
     metadata["eval_metrics"] = {"out_of_fold": numbers} if numbers else {}

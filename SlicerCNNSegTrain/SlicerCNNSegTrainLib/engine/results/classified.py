@@ -139,9 +139,9 @@ def mean_temperature(bundles: Sequence[Path]) -> float:
     return round(float(np.exp(np.mean([np.log(config["cnnseg"]["temperature"]) for config in running]))), 4)
 
 
-def store_temperature(bundle: Path, temperature: float) -> None:
-    """Write the temperature into a bundle, where the checksum covers it."""
+def store_running(bundle: Path, values: Mapping[str, Any]) -> None:
+    """Write what a run goes by, as ``temperature``, into a bundle, where the checksum covers it."""
     path = bundle / "configs" / "inference.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    config["cnnseg"]["temperature"] = temperature
+    config["cnnseg"].update(values)
     write_json(path, config)
