@@ -6,7 +6,8 @@ images into ``OUT`` and their table ``OUT/images.csv``:
 ``pneumonia``  PneumoniaMNIST, 28 x 28, classes normal and pneumonia, divided as published (train, validation)
 ``mednist``    MedNIST, 64 x 64, six kinds, not divided
 ``nodules``    LIDC-IDRI, the three middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
-               with patients; 8-bit and without spacing
+               with patients. The data are 8-bit and without spacing: they are taken back to Hounsfield units, about,
+               and given the spacing of a usual chest CT (``HU`` and ``SPACING_MM`` below)
 
 Images without any contrast are left out (two of MedNIST), and so is what comes a second time, voxel for voxel.
 """
@@ -26,7 +27,15 @@ SLICES = 3
 INDETERMINATE = 3
 """The malignancy that belongs to neither class."""
 
-Row = tuple[str, np.ndarray, dict[str, str]]
+HU = -1000.0, 1200.0
+"""What 0 and 255 are taken for. The commonest values of lung and soft tissue, median over all nodules, are 15 and 118;
+so they come to -871 and 18 HU, about what they are in any chest CT. Single nodules differ: soft tissue lies between 80
+and 170 in nine of ten."""
+
+SPACING_MM = 0.7, 0.7, 2.0
+"""About the median of chest CTs; nothing in the data says which one a nodule had."""
+
+Row = tuple[str, SimpleITK.Image, dict[str, str]]
 """A file's name, what it holds, and the table's cells."""
 
 
@@ -36,14 +45,18 @@ def pneumonia(data: Path) -> Iterator[Row]:
     for part, split in (("train", "train"), ("val", "validation")):
         for number, (image, label) in enumerate(zip(file[f"{part}_images"], file[f"{part}_labels"], strict=True)):
             name = f"{part}_{number:04d}.png"
-            yield name, image, {"class": ("normal", "pneumonia")[int(label[0])], "split": split}
+            yield (
+                name,
+                SimpleITK.GetImageFromArray(image),
+                {"class": ("normal", "pneumonia")[int(label[0])], "split": split},
+            )
 
 
 def mednist(data: Path) -> Iterator[Row]:
     """Images of MedNIST."""
     file = np.load(data / "mednist" / "mednist_6x300.npz")
     for number, (image, label) in enumerate(zip(file["images"], file["labels"], strict=True)):
-        yield f"image_{number:04d}.png", image, {"class": str(file["classes"][label])}
+        yield f"image_{number:04d}.png", SimpleITK.GetImageFromArray(image), {"class": str(file["classes"][label])}
 
 
 def nodules(data: Path) -> Iterator[Row]:
@@ -56,7 +69,15 @@ def nodules(data: Path) -> Iterator[Row]:
         middle, last = row["n"] // 2, row["n"] - 1
         picked = np.clip(np.arange(SLICES) - SLICES // 2 + middle, 0, last) + row["first"]
         cells = {"class": "malignant" if row["malignancy"] > INDETERMINATE else "benign", "patient": row["patient"]}
-        yield f"{row['patient']}_{row['nodule']}.nii.gz", images[picked], cells
+        yield f"{row['patient']}_{row['nodule']}.nii.gz", chest_ct(images[picked]), cells
+
+
+def chest_ct(slices: np.ndarray) -> SimpleITK.Image:
+    """Slices of 8 bits, ``(k, j, i)``, as a piece of a chest CT, see ``HU`` and ``SPACING_MM``."""
+    low, high = HU
+    image = SimpleITK.GetImageFromArray(np.round(low + (high - low) * slices / 255.0).astype(np.int16))
+    image.SetSpacing(SPACING_MM)
+    return image
 
 
 SETS: dict[str, Callable[[Path], Iterator[Row]]] = {
@@ -71,11 +92,12 @@ def write_folder(rows: Iterator[Row], output: Path) -> Path:
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer: csv.DictWriter[str] | None = None
         seen: set[bytes] = set()
-        for name, array, cells in rows:
+        for name, image, cells in rows:
+            array = SimpleITK.GetArrayViewFromImage(image)
             if array.min() == array.max() or array.tobytes() in seen:
                 continue
             seen.add(array.tobytes())
-            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(output / name))
+            SimpleITK.WriteImage(image, str(output / name))
             row = {"image": name, **cells}
             if writer is None:
                 writer = csv.DictWriter(stream, list(row), lineterminator="\n")

@@ -32,14 +32,15 @@ def test_each_can_be_switched(case, name):
     varied = augmentation(dict(case))
     assert len(augmentation.transforms) == 1
     assert not torch.equal(torch.as_tensor(varied["image"]), case["image"])
-    moves = name in ("flip_rl", "rotation", "scaling", "translation", "elastic")
+    moves = name in ("flip_rl", "flip_ap", "rotation", "scaling", "translation", "elastic")
     assert torch.equal(torch.as_tensor(varied["label"]), case["label"]) is not moves
 
 
-def test_a_flip_is_right_to_left_for_image_and_label(case):
-    varied = build_augmentation({"flip_rl": 1.0})(dict(case))
+@pytest.mark.parametrize(("name", "axis"), [("flip_rl", 1), ("flip_ap", 2)])
+def test_a_flip_is_along_its_axis_for_image_and_label(case, name, axis):
+    varied = build_augmentation({name: 1.0})(dict(case))
     for key in ("image", "label"):
-        assert torch.equal(torch.as_tensor(varied[key]), case[key].flip(1))
+        assert torch.equal(torch.as_tensor(varied[key]), case[key].flip(axis))
 
 
 def test_a_flip_exchanges_mirrored_structures(case):

@@ -12,10 +12,15 @@ from sklearn.metrics import roc_auc_score
 from tiny_images import CLASSES, recipe_of, write_images
 from torch.nn import functional
 
+from SlicerCNNSegLib.cli.main import main as main_of_cnnseg
 from SlicerCNNSegLib.engine.classification.model import ClassificationModel
 from SlicerCNNSegLib.engine.errors import FileReadError, InputError, SettingsError
+from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.progress import NoProgress
+from SlicerCNNSegLib.engine.run import run
+from SlicerCNNSegLib.engine.settings import ClassificationSettings
+from SlicerCNNSegLib.engine.volume import Volume
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.engine.classifying import read_checked_images
 from SlicerCNNSegTrainLib.engine.data.classes import read_classified
@@ -232,13 +237,13 @@ def test_from_a_table_to_a_model_that_works(tmp_path, capsys):
     table = write_images(tmp_path / "data", 72)
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(recipe_of()))
-    run, model = tmp_path / "run", tmp_path / "model"
-    assert main(["plan", str(table), "-o", str(run), "--recipe", str(recipe)]) == 0
-    assert main(["run", str(run), "--folds", "0,1", "--device", "cpu"]) == 0
-    assert main(["evaluate", str(run)]) == 0
+    place, model = tmp_path / "run", tmp_path / "model"
+    assert main(["plan", str(table), "-o", str(place), "--recipe", str(recipe)]) == 0
+    assert main(["run", str(place), "--folds", "0,1", "--device", "cpu"]) == 0
+    assert main(["evaluate", str(place)]) == 0
     out = capsys.readouterr().out
     assert "Fold 0, all classes: AUC " in out
-    fold = run / "fold_0"
+    fold = place / "fold_0"
     with (fold / "curves.csv").open() as stream:
         assert float(list(csv.DictReader(stream))[-1]["auc"]) > 0.95
     with (fold / "validation" / "plain" / "probabilities.csv").open() as stream:
@@ -253,21 +258,35 @@ def test_from_a_table_to_a_model_that_works(tmp_path, capsys):
     assert metadata["cnnseg"]["sha256"] == ModelPackage.read(fold / "model").sha256
     assert f"({temperature:.3f})" in (fold / "model" / "README.md").read_text()
     _model_gives_what_the_table_says(fold / "model", tmp_path / "data", rows)
-    assert json.loads((run / "out_of_fold.json").read_text())["data"]["cases"] == 48
-    assert main(["export", str(run), "-o", str(model)]) == 0
+    assert json.loads((place / "out_of_fold.json").read_text())["data"]["cases"] == 48
+    assert main(["export", str(place), "-o", str(model)]) == 0
     both = ModelPackage.read(model)
     assert len(both.weights_files) == 2
-    temperatures = [ClassificationModel.of(ModelPackage.read(run / f"fold_{n}" / "model")).temperature for n in (0, 1)]
+    temperatures = [
+        ClassificationModel.of(ModelPackage.read(place / f"fold_{n}" / "model")).temperature for n in (0, 1)
+    ]
     wanted = np.exp(np.mean(np.log(temperatures)))
     assert ClassificationModel.of(both).temperature == pytest.approx(wanted, abs=1e-3)
     assert "| all classes |" in (model / "README.md").read_text()
+    assert main_of_cnnseg(["models", "check", str(model)]) == 0
+    assert "probabilities of the synthetic image" in capsys.readouterr().out
+    _strangers_are_told(model, tmp_path / "data", rows)
+
+
+def _strangers_are_told(model, folder, rows):
+    """What was held out is familiar to both networks; a chessboard and a few pixels are not."""
+    settings = ClassificationSettings(str(model))
+    known = [read_volume(folder / f"{row['case']}.png") for row in rows]
+    novelty = [run(settings, [image]).predictions[0].novelty for image in known]
+    assert np.mean(np.array(novelty) < 1) > 0.9
+    squares = 255.0 * (np.indices((16, 16)) // 2).sum(0) % 510
+    chessboard = Volume(squares[None, None], known[0].ijk_to_ras)
+    assert run(settings, [chessboard]).predictions[0].novelty > max(1, 2 * np.median(novelty))
+    few = Volume(known[0].array[:, :, :5, :5], known[0].ijk_to_ras)
+    assert any("a size of 5 x 5 pixels" in warning for warning in run(settings, [few]).record.warnings)
 
 
 def _model_gives_what_the_table_says(model, folder, rows):
-    from SlicerCNNSegLib.engine.files.images import read_volume
-    from SlicerCNNSegLib.engine.run import run
-    from SlicerCNNSegLib.engine.settings import ClassificationSettings
-
     row = rows[5]
     found = run(ClassificationSettings(str(model)), [read_volume(folder / f"{row['case']}.png")])
     wanted = [float(row[f"probability_{name}"]) for name in CLASSES]

@@ -15,6 +15,7 @@ from monai.transforms import (
     MapTransform,
     RandAdjustContrastd,
     RandBiasFieldd,
+    RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
     RandGridDistortiond,
@@ -37,6 +38,7 @@ FLIP = "flip_rl"
 AFFINE = ("rotation", "scaling", "translation")
 
 _OTHERS: dict[str, Callable[[float, bool], MapTransform]] = {
+    "flip_ap": lambda p, _: RandFlipd(BOTH, prob=p, spatial_axis=1),  # for what has no front and back, as a nodule
     "elastic": lambda p, _: RandGridDistortiond(
         BOTH,
         num_cells=4,
