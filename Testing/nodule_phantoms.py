@@ -238,6 +238,7 @@ def places(
     touching: str = FREE,
     apart_mm: float | None = None,
     wall: np.ndarray | None = None,
+    around: Surroundings | None = None,
 ) -> list[Triple]:
     """Random middles for nodules of that radius: free in the lung, at a vessel, or at the pleura.
 
@@ -258,13 +259,11 @@ def places(
         Between middles; three radii without it.
     wall:
         ``wall_mask`` of the CT, for those who need it more than once.
+    around:
+        ``surroundings`` of the lung, likewise.
     """
-    tissue = volume.array[0] > TISSUE_HU
-    wall = wall_mask(volume.array[0], volume.geometry) if wall is None else wall
-    spacing = volume.geometry.spacing_mm[::-1]
-    to_wall = ndimage.distance_transform_edt(~wall & lung, sampling=spacing)
-    vessels = tissue & ~wall & lung
-    to_vessel = ndimage.distance_transform_edt(~vessels, sampling=spacing)
+    around = surroundings(volume, lung, wall) if around is None else around
+    to_wall, to_vessel, spacing = around.to_wall_mm, around.to_vessel_mm, volume.geometry.spacing_mm[::-1]
     fits = {
         FREE: lambda: (to_wall > radius_mm + 2) & (to_vessel > min(radius_mm + 2, 5)),
         VESSEL: lambda: (to_wall > radius_mm + 2) & (to_vessel > 0.3 * radius_mm) & (to_vessel < 0.9 * radius_mm),
@@ -283,6 +282,26 @@ def places(
             chosen.append(point)
     offsets = rng.uniform(-0.5, 0.5, (len(chosen), 3)) @ volume.geometry.ijk_to_ras[:3, :3].T
     return [_triple(point + offset) for point, offset in zip(chosen, offsets, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """How far each voxel of a lung is from its wall and from its vessels, shape ``(k, j, i)``, in mm."""
+
+    to_wall_mm: np.ndarray
+    to_vessel_mm: np.ndarray
+
+
+def surroundings(volume: Volume, lung: np.ndarray, wall: np.ndarray | None = None) -> Surroundings:
+    """What ``places`` goes by; parameters as there."""
+    wall = wall_mask(volume.array[0], volume.geometry) if wall is None else wall
+    spacing = volume.geometry.spacing_mm[::-1]
+    inside = ~wall & lung
+    vessels = (volume.array[0] > TISSUE_HU) & inside
+    return Surroundings(
+        ndimage.distance_transform_edt(inside, sampling=spacing),
+        ndimage.distance_transform_edt(~vessels, sampling=spacing),
+    )
 
 
 def wall_mask(array: np.ndarray, geometry: Geometry) -> np.ndarray:

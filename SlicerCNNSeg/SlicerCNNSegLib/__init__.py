@@ -19,6 +19,8 @@ __all__ = [
     "classify_array",
     "classify_file",
     "classify_volume_node",
+    "detect_file",
+    "detect_volume_node",
     "list_models",
     "load_model",
     "segment_array",

@@ -182,5 +182,5 @@ def test_classes_that_are_not_in_the_metadata_are_refused(tmp_path, blob):
 
 
 def test_settings_of_no_task_are_refused(blob):
-    with pytest.raises(SettingsError, match=r"Expected SegmentationSettings or ClassificationSettings, got dict"):
+    with pytest.raises(SettingsError, match=r"Expected SegmentationSettings, .* or DetectionSettings, got dict"):
         run({"model": "x"}, [blob])

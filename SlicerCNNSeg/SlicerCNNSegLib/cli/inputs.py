@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..engine.cohort.cases import Case, case_from_channels, cases_from_paths
 from ..engine.cohort.outputs import CasePlan
-from ..engine.cohort.runner import FAILED, run_cohort
+from ..engine.cohort.runner import FAILED, TaskSettings, run_cohort
 from ..engine.errors import SettingsError
 from ..engine.package import ModelPackage
 from ..engine.region import Region
-from ..engine.settings import DEVICES, PRECISIONS, ClassificationSettings, SegmentationSettings
+from ..engine.settings import DEVICES, PRECISIONS
 from .jsonlines import JsonObserver
 from .status import DONE, SOME_FAILED, STOPPED
 from .terminal import TerminalObserver
@@ -52,8 +52,12 @@ def add_model_options(parser: argparse.ArgumentParser, default: str = "") -> arg
         default="auto",
         help=f"{', '.join(PRECISIONS)} (default: auto, bf16 where the hardware has it)",
     )
-    group.add_argument("--tta", action="store_true", help="average over mirrored images: slower, a little better")
     return group
+
+
+def add_tta_option(group: argparse._ArgumentGroup) -> None:
+    """Add test-time augmentation, for tasks that have it."""
+    group.add_argument("--tta", action="store_true", help="average over mirrored images: slower, a little better")
 
 
 def add_region_options(parser: argparse.ArgumentParser, words: str) -> argparse._ArgumentGroup:
@@ -144,7 +148,7 @@ def refuse_to_overwrite_inputs(plan: CasePlan, cases: Sequence[Case]) -> None:
 
 def run_cases(
     cases: Sequence[Case],
-    settings: SegmentationSettings | ClassificationSettings,
+    settings: TaskSettings,
     plan: CasePlan,
     observer: JsonObserver | TerminalObserver,
     *,

@@ -11,8 +11,8 @@ Every object has ``event``. In order:
     One for each finished case: ``case``, ``position``, ``status`` (``done``, ``skipped``: done before and
     verified, ``failed``), ``seconds``. When done or skipped: ``outputs`` (paths, the record last),
     ``volumes`` (list of ``label``, ``name``, ``voxels``, ``volume_mm3``; of a classification instead
-    ``classes``, see ``ClassificationResult.rows``), ``warnings`` (list). When failed: ``error`` (type, for
-    example ``FileReadError``), ``message`` (one line).
+    ``classes``, see ``ClassificationResult.rows``; of a detection ``findings``, see ``Finding.to_json``),
+    ``warnings`` (list). When failed: ``error`` (type, for example ``FileReadError``), ``message`` (one line).
 ``end``
     ``total``, ``done``, ``skipped``, ``failed``, ``stopped`` (true when the user stopped it), ``table``
     (path, or null).
@@ -62,7 +62,7 @@ class JsonObserver:
     debug:
         Write tracebacks to stderr.
     rows_key:
-        ``volumes`` or ``classes``.
+        ``volumes``, ``classes`` or ``findings``.
     clock:
         Seconds that only grow; a test passes its own.
     """

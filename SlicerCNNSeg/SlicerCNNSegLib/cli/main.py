@@ -19,22 +19,23 @@ from typing import NoReturn
 
 from ..engine.errors import CNNSegError, SettingsError
 from ..engine.version import VERSION
-from . import classify, demo, evaluate, models, segment
+from . import classify, demo, detect, evaluate, models, segment
 from .inputs import REGION_OPTIONS
 from .jsonlines import emit_error
 from .status import SOME_FAILED, STOPPED, UsageError, one_line, status_of
 from .terminal import say_error
 
-COMMANDS = (segment, classify, models, evaluate, demo)
-TOLD_IN_JSON = ("segment", "classify")
+COMMANDS = (segment, classify, detect, models, evaluate, demo)
+TOLD_IN_JSON = ("segment", "classify", "detect")
 """Commands that tell of errors by JSON objects, where that is asked for."""
 
-DESCRIPTION = "Segment and classify medical images with convolutional networks."
+DESCRIPTION = "Segment and classify medical images, and find nodules in them, with convolutional networks."
 EPILOG = """\
 examples:
   cnnseg models list                         which models there are
   cnnseg segment head.nii.gz -o out          segment one image
   cnnseg classify head.nii.gz -o out --model ID   classify one image
+  cnnseg detect chest.nii.gz -o out          find nodules in a chest CT
   cnnseg segment --help                      all options
 
 exit status: 0 all done, 1 some failed, 2 wrong usage, 130 stopped by Ctrl-C

@@ -17,6 +17,7 @@ from .inputs import (
     add_model_options,
     add_region_options,
     add_run_options,
+    add_tta_option,
     cases_of,
     refuse_to_overwrite_inputs,
     regions_of,
@@ -58,6 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_input_options(parser)
     group = add_model_options(parser, DEFAULT_MODEL)
+    add_tta_option(group)
     group.add_argument(
         "--overlap", type=float, metavar="SHARE", help="share that neighbouring windows overlap (default: the model's)"
     )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import overload
 
 from .classification.result import ClassificationResult
+from .detection.result import DetectionResult
 from .errors import SettingsError
 from .progress import NoProgress, Progress
 from .result import SegmentationResult
-from .settings import ClassificationSettings, SegmentationSettings
+from .settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 from .volume import Volume
 
 
@@ -25,11 +26,17 @@ def run(
 ) -> ClassificationResult: ...
 
 
+@overload
 def run(
-    settings: SegmentationSettings | ClassificationSettings,
+    settings: DetectionSettings, volumes: Sequence[Volume], progress: Progress | None = None
+) -> DetectionResult: ...
+
+
+def run(
+    settings: SegmentationSettings | ClassificationSettings | DetectionSettings,
     volumes: Sequence[Volume],
     progress: Progress | None = None,
-) -> SegmentationResult | ClassificationResult:
+) -> SegmentationResult | ClassificationResult | DetectionResult:
     """Run a model on one case.
 
     Parameters
@@ -43,7 +50,7 @@ def run(
 
     Returns
     -------
-    SegmentationResult or ClassificationResult
+    SegmentationResult, ClassificationResult or DetectionResult
         On the grid of the first volume.
 
     Raises
@@ -60,4 +67,10 @@ def run(
         from .classification.classify import classify
 
         return classify(settings, volumes, progress)
-    raise SettingsError(f"Expected SegmentationSettings or ClassificationSettings, got {type(settings).__name__}.")
+    if isinstance(settings, DetectionSettings):
+        from .detection.detect import detect
+
+        return detect(settings, volumes, progress)
+    raise SettingsError(
+        f"Expected SegmentationSettings, ClassificationSettings or DetectionSettings, got {type(settings).__name__}."
+    )

@@ -6,15 +6,21 @@ import argparse
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from SlicerCNNSegLib.cli.json_file import json_file
 from SlicerCNNSegLib.cli.status import DONE, SOME_FAILED
 
 from .progress import BarProgress
 
+if TYPE_CHECKING:
+    from ..engine.checking.findings import CheckReport
+    from ..engine.recipe import Recipe
+
 EPILOG = """\
-example:
+examples:
   cnnseg-train check DATA --recipe hippocampus-mr -o report.json
+  cnnseg-train check nodules.csv --recipe nodule-detection-demo
 
 Errors would make a training fail or worth nothing, and stop 'cnnseg-train run' before its first step:
 unreadable files, a label on another grid, unknown label values, empty labels, a patient or an image in
@@ -56,23 +62,45 @@ def execute(options: argparse.Namespace) -> int:
     CNNSegError
         The recipe or the list of cases cannot be read, or the file cannot be written.
     """
-    from ..engine.checking.check import check_data
     from ..engine.checking.findings import ERROR
-    from ..engine.data.read import read_data
-    from ..engine.data.reading import read_cases
-    from ..engine.recipe import Recipe
-    from .check_table import check_text, findings_text
+    from ..engine.recipe import DETECTION, Recipe
+    from .check_table import check_text, findings_text, marks_text
 
     with json_file(options.output) if options.output else nullcontext() as part:
         recipe = Recipe.read(options.recipe) if options.recipe else None
-        data = read_data(options.data, recipe.channel_names if recipe else ())
-        with BarProgress("Checking") as bar:
-            reading = read_cases(data.cases, bar)
-        report = check_data(data, reading, recipe, allow_empty=options.allow_empty)
+        detects = recipe is not None and recipe.task == DETECTION
+        report = _check_marked(options, recipe) if recipe and detects else _check_labelled(options, recipe)
         if part is not None:
             text = json.dumps({"data": str(options.data)} | report.to_json(), indent=2, allow_nan=False)
             part.write_text(f"{text}\n", encoding="utf-8")
-    print(findings_text(report) if options.quiet else check_text(report))
+    whole = marks_text if detects else check_text
+    print(findings_text(report) if options.quiet else whole(report))
     if part is not None and not options.quiet:
         print(f"\n{options.output}")
     return SOME_FAILED if report.of(ERROR) else DONE
+
+
+def _check_labelled(options: argparse.Namespace, recipe: Recipe | None) -> CheckReport:
+    """Read and judge images with labels."""
+    from ..engine.checking.check import check_data
+    from ..engine.data.read import read_data
+    from ..engine.data.reading import read_cases
+
+    data = read_data(options.data, recipe.channel_names if recipe else ())
+    with BarProgress("Checking") as bar:
+        reading = read_cases(data.cases, bar)
+    return check_data(data, reading, recipe, allow_empty=options.allow_empty)
+
+
+def _check_marked(options: argparse.Namespace, recipe: Recipe) -> CheckReport:
+    """Read and judge images with nodules."""
+    from ..engine.checking.marks import check_marks
+    from ..engine.data.marked import read_marked_images
+    from ..engine.data.marks import read_marked
+    from ..engine.data.splits import divide
+
+    images = read_marked(options.data)
+    division = divide(images, recipe.folds, recipe.seed)
+    with BarProgress("Checking") as bar:
+        reading = read_marked_images(images, recipe, bar)
+    return check_marks(images, reading, division, division.choices)

@@ -20,6 +20,16 @@ def check_text(report: CheckReport) -> str:
     return "\n\n".join([cases_table(report), structures_table(report), findings_text(report)])
 
 
+def marks_text(report: CheckReport) -> str:
+    """The check of images with nodules: a row per image, the findings last."""
+    rows = []
+    for row in report.cases:
+        diameters = sorted(row["diameters_mm"])
+        sizes = f"{diameters[0]:.1f} to {diameters[-1]:.1f}" if diameters else "-"
+        rows.append((row["case"], row["patient"], row["part"], len(diameters), sizes))
+    return "\n\n".join([table(rows, ("image", "patient", "part", "nodules", "diameters (mm)")), findings_text(report)])
+
+
 def findings_text(report: CheckReport) -> str:
     """A line per finding, and how many there are."""
     lines = [f"{finding.severity} ({finding.kind}): {finding.text}" for finding in report.findings]

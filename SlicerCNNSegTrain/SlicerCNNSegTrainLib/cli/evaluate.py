@@ -53,12 +53,13 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def print_numbers(title: str, numbers: dict[str, Any]) -> None:
-    """Print Dice of each structure and over structures, or AUC and its company of each class and over classes."""
-    from ..engine.results.card import CLASS_COLUMNS, COLUMNS
+    """Print Dice of each structure, or AUC and its company of each class, or CPM and sensitivity of a detector."""
+    from ..engine.results.card import CLASS_COLUMNS, COLUMNS, DETECTOR_COLUMNS
     from ..engine.results.evaluate import in_words
 
     for name, metrics in numbers.items():
-        columns = CLASS_COLUMNS if "auc" in metrics else {"dice": COLUMNS["dice"]}
+        columns = next((c for c in (CLASS_COLUMNS, DETECTOR_COLUMNS) if next(iter(c)) in metrics), None)
+        columns = columns or {"dice": COLUMNS["dice"]}
         told = [f"{words} {in_words(metrics.get(metric), 4, '95 % interval ')}" for metric, words in columns.items()]
         print(f"{title}, {name}: {', '.join(text for text in told if not text.endswith(' -') or len(columns) == 1)}")
 

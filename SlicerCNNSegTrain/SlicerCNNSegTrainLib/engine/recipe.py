@@ -15,7 +15,7 @@ from SlicerCNNSegLib.engine.preprocess import Preprocessing
 if TYPE_CHECKING:
     from SlicerCNNSegLib.engine.classification.framing import Framing
 
-SEGMENTATION = "segmentation"
+SEGMENTATION, DETECTION = "segmentation", "detection"
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 _INSTALLED_RECIPES = _LIBRARY / "recipes"
@@ -98,6 +98,36 @@ class Classes:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """How a detection is learned, beyond what all tasks share.
+
+    Parameters
+    ----------
+    anchors:
+        The boxes that the network starts from: edges in voxels of network space, by level, finest first. Without any
+        they are fitted to the training data's diameters when the run is planned.
+    candidates:
+        Anchors per level, each anchor's place, of which ATSS picks those that learn an object (Zhang et al. 2020,
+        arXiv:1912.02424).
+    positive_share:
+        Of the anchors that the loss looks at; the others are those of the background with the highest scores.
+    """
+
+    anchors: tuple[tuple[tuple[float, float, float], ...], ...] = ()
+    candidates: int = 4
+    positive_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1 or not 0 < self.positive_share < 1:
+            raise SettingsError(
+                "Expected detection.candidates of 1 or more and detection.positive_share within 0 and 1, got "
+                f"{self.candidates} and {self.positive_share}."
+            )
+        plain = tuple(tuple(tuple(float(n) for n in shape) for shape in level) for level in self.anchors)
+        object.__setattr__(self, "anchors", plain)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How to train one model.
 
@@ -152,6 +182,9 @@ class Recipe:
         What to start from.
     classes:
         Of a classification; its classes themselves stand in ``model``.
+    detection:
+        Of a detection; ``foreground_share`` is then the share of windows around an object, and ``loss`` has the
+        weights of ``score`` and ``box``.
     folds, fold, seed:
         Number of folds and which one is held out, and every random number.
     """
@@ -183,6 +216,7 @@ class Recipe:
     patience: int = 0
     start: Start = field(default_factory=Start)
     classes: Classes = field(default_factory=Classes)
+    detection: Detection = field(default_factory=Detection)
     folds: int = 5
     fold: int = 0
     seed: int = 0
@@ -200,7 +234,7 @@ class Recipe:
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
         object.__setattr__(self, "preprocessing", tuple(self.preprocessing))
         object.__setattr__(self, "mirrored", tuple((int(a), int(b)) for a, b in self.mirrored))
-        for name, kind in (("start", Start), ("classes", Classes)):
+        for name, kind in (("start", Start), ("classes", Classes), ("detection", Detection)):
             if isinstance(getattr(self, name), Mapping):
                 object.__setattr__(self, name, _part_from_json(name, kind, getattr(self, name)))
         strangers = sorted({value for pair in self.mirrored for value in pair} - set(self.label_values))
@@ -210,12 +244,12 @@ class Recipe:
             )
         if self.ignore_value in self.label_values:
             raise SettingsError(f"The label value {self.ignore_value} is ignore_value and a structure; choose another.")
-        _one_of("model.task", self.task, (SEGMENTATION, CLASSIFICATION))
+        _one_of("model.task", self.task, (SEGMENTATION, CLASSIFICATION, DETECTION))
         if self.task == CLASSIFICATION:
             size = (*self.framing.size, 1) if self.flat else self.framing.size
             if size != self.patch_size:
                 raise SettingsError(f"Expected patch_size {size}, the preprocessing's size, got {self.patch_size}.")
-        steps = self.preprocessing if self.task == SEGMENTATION else ()
+        steps = () if self.task == CLASSIFICATION else self.preprocessing
         object.__setattr__(self, "prepared", Preprocessing.from_transforms(steps))
 
     @property
@@ -305,7 +339,9 @@ class Recipe:
             raise FileReadError(f"{path} is no valid JSON: {error}.") from error
 
 
-def _part_from_json(name: str, kind: type[Start] | type[Classes], data: Mapping[str, Any]) -> Start | Classes:
+def _part_from_json(
+    name: str, kind: type[Start] | type[Classes] | type[Detection], data: Mapping[str, Any]
+) -> Start | Classes | Detection:
     try:
         return kind(**data)
     except TypeError as error:

@@ -32,8 +32,9 @@ from typing import Any
 from SlicerCNNSegLib.engine.errors import FileReadError
 from SlicerCNNSegLib.engine.files.atomic import replacing
 
-from .data.cases import AnyCase, ClassifiedImage, TrainingCase, TrainingData
+from .data.cases import AnyCase, ClassifiedImage, MarkedImage, TrainingCase, TrainingData
 from .data.classes import read_classified
+from .data.marks import read_marked
 from .data.read import read_data
 from .data.splits import Division
 from .recipe import Recipe
@@ -146,6 +147,17 @@ class FoldFolder:
         """
         split = self._read_split()
         return _named(classified_images(Path(split["data"]), Recipe.read(self.recipe)), split, part)
+
+    def marked(self, part: str) -> list[MarkedImage]:
+        """The same of a detection.
+
+        Raises
+        ------
+        FileReadError, InputError
+            The folder holds no training, or its table has changed since.
+        """
+        split = self._read_split()
+        return _named(read_marked(Path(split["data"])), split, part)
 
     def _read_split(self) -> dict[str, Any]:
         try:
@@ -267,6 +279,17 @@ class RunFolder:
         """
         table = Path(self._kept_data()["data"])
         return table, classified_images(table, recipe)
+
+    def read_marked(self) -> tuple[Path, list[MarkedImage]]:
+        """The run's table and its images, of a detection.
+
+        Raises
+        ------
+        FileReadError, InputError
+            The folder is no run, or the table is wrong.
+        """
+        table = Path(self._kept_data()["data"])
+        return table, read_marked(table)
 
     def _kept_data(self) -> dict[str, Any]:
         try:

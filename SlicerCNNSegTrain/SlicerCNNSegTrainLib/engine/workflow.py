@@ -18,7 +18,7 @@ from typing import Any
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.evaluation.folders import merge_reports
-from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, DETECTION, SEGMENTATION
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.progress import Progress
 from SlicerCNNSegLib.engine.store.self_check import make_self_check
@@ -28,17 +28,20 @@ from .checking.checked import CheckedData
 from .classifying import evaluate_classifier, evaluate_test_images, read_checked_images, summarise_classifiers
 from .data.reading import read_cases
 from .data.splits import divide
+from .detecting import evaluate_detector, read_checked_marks, summarise_detectors, with_anchors
 from .planning.plan import Plan
 from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
 from .results.batch_sheet import batch_sheet, plain_crop
 from .results.card import CARD, card_text, complete_bundle
 from .results.contact_sheet import write_contact_sheet
+from .results.detected import evaluate_images
 from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
 from .results.export import export_bundle
 from .results.observers import CurvesPicture, RunObserver, TensorBoardLog
 from .run_folder import FoldFolder, RunFolder, write_json
 from .training.classification import ClassificationTask
+from .training.detection import DetectionTask
 from .training.hardware import Hardware
 from .training.ranks import ALONE, Ranks
 from .training.samples import Sample
@@ -56,7 +59,11 @@ LOG = logging.getLogger(__name__)
 SHEET_BATCHES = 2
 """Batches on the contact sheet."""
 
-TASKS: Mapping[str, Callable[..., Task]] = {SEGMENTATION: SegmentationTask, CLASSIFICATION: ClassificationTask}
+TASKS: Mapping[str, Callable[..., Task]] = {
+    SEGMENTATION: SegmentationTask,
+    CLASSIFICATION: ClassificationTask,
+    DETECTION: DetectionTask,
+}
 """What learns each task: recipe, training and held-out samples in; ``precision`` and ``ranks`` by name."""
 
 PLAIN, MIRRORED = "plain", "mirrored"
@@ -72,11 +79,14 @@ def begin_run(
     ------
     SettingsError
         There is a run in the folder already.
+    InputError
+        A detection's table is wrong.
     """
     if run.recipe.exists():
         raise SettingsError(
             f"{run.path} holds a run already; train it with 'cnnseg-train run {run.path}', or choose another folder."
         )
+    recipe = with_anchors(recipe, data) if recipe.task == DETECTION else recipe
     run.write_data(data, allow_empty=allow_empty)
     if plan is not None:
         write_json(run.plan, plan.to_json())
@@ -95,6 +105,8 @@ def read_checked(run: RunFolder, recipe: Recipe, folds: Sequence[int], progress:
     """
     if recipe.task == CLASSIFICATION:
         return read_checked_images(run, recipe, folds, progress)
+    if recipe.task == DETECTION:
+        return read_checked_marks(run, recipe, folds, progress)
     data, allow_empty = run.read_data(recipe)
     for number in folds:
         divide(data.cases, recipe.folds, recipe.seed).held_out(number)  # a wrong fold is told before all is read
@@ -173,8 +185,9 @@ def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
     FileReadError
         Its data has gone.
     """
-    if Recipe.read(fold.recipe).task == CLASSIFICATION:
-        return evaluate_classifier(fold, fold.validation / PLAIN, bar)
+    evaluate = {CLASSIFICATION: evaluate_classifier, DETECTION: evaluate_detector}.get(Recipe.read(fold.recipe).task)
+    if evaluate is not None:
+        return evaluate(fold, fold.validation / PLAIN, bar)
     cases = fold.cases("held_out")
     shutil.rmtree(fold.model, ignore_errors=True)
     recipe = export_bundle(fold, fold.model)
@@ -196,8 +209,10 @@ def summarise_folds(run: RunFolder) -> dict[str, Any]:
     FileReadError
         No fold has been trained, or one was not evaluated.
     """
-    if Recipe.read(run.folds[0].recipe).task == CLASSIFICATION:
-        return summarise_classifiers(run, [fold.validation / PLAIN for fold in run.folds])
+    task = Recipe.read(run.folds[0].recipe).task
+    together = {CLASSIFICATION: summarise_classifiers, DETECTION: summarise_detectors}.get(task)
+    if together is not None:
+        return together(run, [fold.validation / PLAIN for fold in run.folds])
     report = merge_reports([read_report(fold.validation / PLAIN) for fold in run.folds])
     write_json(run.out_of_fold, report)
     return summarise(report)
@@ -222,7 +237,7 @@ def export_run(run: RunFolder, bundle: Path, bar: Bar) -> None:
     with replacing_model(bundle) as temporary:
         assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
         package = ModelPackage.read(temporary)
-        if package.task == SEGMENTATION:
+        if package.task in (SEGMENTATION, CLASSIFICATION):
             with bar("Making the self-check") as progress:
                 make_self_check(package, progress)
 
@@ -243,7 +258,8 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
         )
     folds = run.folds
     recipe = Recipe.read(folds[0].recipe)
-    cases = folds[0].images("test") if recipe.task == CLASSIFICATION else folds[0].cases("test")
+    cases_of = {CLASSIFICATION: folds[0].images, DETECTION: folds[0].marked}.get(recipe.task, folds[0].cases)
+    cases: Sequence[Any] = cases_of("test")
     if not cases:
         raise SettingsError("The data has no test cases: expected 'test' in the column 'split' of a table.")
     with tempfile.TemporaryDirectory() as temporary:
@@ -255,7 +271,9 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
         if recipe.task == CLASSIFICATION:
             return evaluate_test_images(folds[0], bundle, place, bar)
         with bar("Evaluating the test cases") as progress:
-            return summarise(evaluate_bundle(bundle, folds[0].cases("test"), recipe, place, progress))
+            if recipe.task == DETECTION:
+                return evaluate_images(bundle, cases, place, progress)
+            return summarise(evaluate_bundle(bundle, cases, recipe, place, progress))
 
 
 def is_evaluated(fold: FoldFolder) -> bool:

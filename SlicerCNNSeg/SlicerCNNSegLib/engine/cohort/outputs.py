@@ -3,7 +3,8 @@
 For the case ``a`` segmented into the folder ``out``: ``out/a.seg.nrrd`` (and further formats), ``out/a.png``
 with a report, and ``out/a.run.json``: the run record with the SHA-256 of every file beside it. The record
 is put in place last, so a case without a record is not done. ``out/volumes.csv`` lists the
-structures of every case that has a record there. What a classification leaves: ``classes.py``.
+structures of every case that has a record there. What a classification leaves: ``classes.py``; a detection:
+``detections.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..volume import Volume
 RECORD_SUFFIX = ".run.json"
 REPORT_SUFFIX = ".png"
 TABLE_NAME = "volumes.csv"
-ROWS_KEYS = ("volumes", "classes")
+ROWS_KEYS = ("volumes", "classes", "findings")
 """Where the records of the tasks keep their rows."""
 
 

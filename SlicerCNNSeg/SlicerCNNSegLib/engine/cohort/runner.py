@@ -17,7 +17,7 @@ from ..catalogue import find_model
 from ..errors import Cancelled, ChannelError, DeviceError, ModelError, OutOfMemoryError, SettingsError
 from ..progress import Progress, SubProgress
 from ..run import run
-from ..settings import ClassificationSettings, SegmentationSettings
+from ..settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 from ..volume import Volume
 from .cases import Case
 from .outputs import (
@@ -31,6 +31,8 @@ from .outputs import (
 )
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+
+TaskSettings = SegmentationSettings | ClassificationSettings | DetectionSettings
 
 READ_SHARE, RUN_SHARE = 0.05, 0.95
 """Fractions of a case's bar at which reading ends and writing begins (a run takes most of the time)."""
@@ -50,7 +52,7 @@ class Outcome:
         The files written, the record last.
     rows:
         Of the task's table: per structure label (value), name, voxels, volume_mm3; per region what
-        ``ClassificationResult.rows`` says.
+        ``ClassificationResult.rows`` says; per finding what ``Finding.to_json`` says.
     warnings:
         What a reader of the result must know.
     error:
@@ -159,7 +161,7 @@ def read_file(path: Path, *, series: str, progress: Progress) -> Volume:
 
 def run_cohort(
     cases: Sequence[Case],
-    settings: SegmentationSettings | ClassificationSettings,
+    settings: TaskSettings,
     plan: CasePlan,
     observer: Observer,
     *,
@@ -234,7 +236,7 @@ def read_case(case: Case, progress: Progress, reader: Reader = read_file) -> lis
 class _Work:
     """What is the same for every case; ``done_by`` is the model whose finished cases are skipped."""
 
-    settings: SegmentationSettings | ClassificationSettings
+    settings: TaskSettings
     plan: CasePlan
     done_by: Mapping[str, str] | None
     runner: Runner
@@ -243,7 +245,9 @@ class _Work:
     def attempt(self, case: Case, progress: Progress) -> Outcome:
         """Run a case; an error that is the case's own becomes a failed outcome."""
         start = time.monotonic()
-        settings = replace(self.settings, regions=case.regions or self.settings.regions)
+        settings = self.settings
+        if not isinstance(settings, DetectionSettings):
+            settings = replace(settings, regions=case.regions or settings.regions)
         try:
             # taken before reading, so that a file that changes meanwhile is noticed
             inputs = _input_files(case)
@@ -264,7 +268,7 @@ class _Work:
         return self._outcome(case, DONE, record, start)
 
     def _record_of_done(
-        self, case: Case, inputs: list[dict[str, str]], settings: SegmentationSettings | ClassificationSettings
+        self, case: Case, inputs: list[dict[str, str]], settings: TaskSettings
     ) -> dict[str, Any] | None:
         """The record of a case that an earlier run has done, None when it must be done."""
         record = read_record(self.plan.record(case.id)) if self.done_by else None
@@ -291,7 +295,7 @@ def _comparable(record: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any
     return part
 
 
-def _model_identity(settings: SegmentationSettings | ClassificationSettings) -> dict[str, str]:
+def _model_identity(settings: TaskSettings) -> dict[str, str]:
     package = find_model(settings.model)
     return {"model_id": package.id, "model_version": package.version, "model_sha256": package.sha256}
 

@@ -5,13 +5,14 @@ last part of ``_target_`` is looked up in ``registry.py``; nothing is imported b
 To add a network, see ``docs/extending.md``.
 """
 
-from . import classification, segmentation
-from .facts import CLASSIFICATION, SEGMENTATION, NetworkFacts
+from . import classification, detection, segmentation
+from .facts import CLASSIFICATION, DETECTION, SEGMENTATION, NetworkFacts
 from .registry import build_network, facts_of, network_names, register_network
 from .window import check_window
 
 __all__ = [
     "CLASSIFICATION",
+    "DETECTION",
     "SEGMENTATION",
     "NetworkFacts",
     "build_network",
@@ -23,3 +24,4 @@ __all__ = [
 
 segmentation.register()
 classification.register()
+detection.register()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
+SEGMENTATION, CLASSIFICATION, DETECTION = "segmentation", "classification", "detection"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class NetworkFacts:
     classes:
         For each task that the network does, the argument that takes the number of classes. A network
         of several tasks gives a mapping from task to scores, others the scores alone: ``(batch,
-        class, ...)`` on the input's grid for a segmentation, ``(batch, class)`` for a classification.
+        class, ...)`` on the input's grid for a segmentation, ``(batch, class)`` for a classification,
+        and a mapping of lists of maps for a detection (``detection.py``).
     channels:
         The argument that takes the number of input channels.
     spatial_dims:
@@ -60,7 +61,7 @@ class NetworkFacts:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What it does: ``segmentation``, ``classification`` or both."""
+        """What it does: ``segmentation``, ``classification``, ``detection``, or several of them."""
         return tuple(self.classes)
 
     @property

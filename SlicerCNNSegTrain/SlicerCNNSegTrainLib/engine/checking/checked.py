@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.images import ImageReading
+from ..data.marked import MarkedReading
 from ..data.reading import Reading
 from ..data.splits import Division
 from .findings import CheckReport
@@ -21,7 +22,7 @@ class CheckedData:
     path:
         The data's folder or table.
     reading:
-        What came of reading the cases; of a classification the images.
+        What came of reading the cases; of a classification or detection the images.
     division:
         Of the cases.
     report:
@@ -29,6 +30,6 @@ class CheckedData:
     """
 
     path: Path
-    reading: Reading | ImageReading
+    reading: Reading | ImageReading | MarkedReading
     division: Division[Any]
     report: CheckReport

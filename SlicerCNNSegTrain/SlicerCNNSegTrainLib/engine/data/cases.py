@@ -74,6 +74,33 @@ class ClassifiedImage:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A nodule: its middle in RAS mm and its diameter in mm."""
+
+    center_ras_mm: tuple[float, float, float]
+    diameter_mm: float
+
+
+@dataclass(frozen=True)
+class MarkedImage:
+    """One image and the nodules in it.
+
+    Parameters
+    ----------
+    id, images, patient, split:
+        As of a ``TrainingCase``.
+    marks:
+        The nodules; none of an image without any.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    marks: tuple[Mark, ...]
+    patient: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
 class Description:
     """What a ``dataset.json`` says about its data; empty where it says nothing.
 

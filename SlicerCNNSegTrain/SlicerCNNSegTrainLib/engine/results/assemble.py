@@ -12,12 +12,12 @@ from typing import Any
 
 from SlicerCNNSegLib.engine.errors import OutputError
 from SlicerCNNSegLib.engine.files.atomic import replacing
-from SlicerCNNSegLib.engine.networks import CLASSIFICATION
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, DETECTION
 from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..recipe import Recipe
 from ..run_folder import FoldFolder, write_json
-from .card import CARD, class_ensemble_card, ensemble_card
+from .card import CARD, class_ensemble_card, detector_ensemble_card, ensemble_card
 from .classified import mean_temperature, store_running
 from .export import WEIGHTS
 from .familiar import merge_studies
@@ -78,6 +78,7 @@ def assemble_model(folds: Sequence[FoldFolder], bundle: Path, numbers: dict[str,
     write_json(path, metadata)
     (bundle / CARD).unlink()
     if numbers:
-        card = class_ensemble_card if recipe.task == CLASSIFICATION else ensemble_card
+        cards = {CLASSIFICATION: class_ensemble_card, DETECTION: detector_ensemble_card}
+        card = cards.get(recipe.task, ensemble_card)
         with replacing(bundle / CARD) as temporary:
             temporary.write_text(card(recipe, folds, numbers), encoding="utf-8")

@@ -19,6 +19,7 @@ from .evaluate import in_words
 CARD = "README.md"
 COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
 CLASS_COLUMNS = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "ECE"}
+DETECTOR_COLUMNS = {"cpm": "CPM", "sensitivity": "sensitivity at 1 false positive per image"}
 
 
 def complete_bundle(bundle: Path, metrics: Mapping[str, Any], text: str) -> None:
@@ -104,6 +105,46 @@ def class_ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: di
         *_class_table(numbers),
     ]
     return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
+
+
+def detector_card(recipe: Recipe, run: FoldFolder, numbers: Mapping[str, Any]) -> str:
+    """The card of one training of a detector, as Markdown."""
+    split = json.loads(run.split.read_text(encoding="utf-8"))
+    test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
+    data = (
+        f"{recipe.model['data_source']}. {len(split['training'])} images were trained on, {len(split['held_out'])} "
+        f"were held out{test} ({split['division']})."
+    )
+    how = [
+        f"On the {len(split['held_out'])} held-out images, by the commands above, with 95 % bootstrap intervals.",
+        "The step was chosen on the same images, so the numbers are slightly optimistic.",
+        "",
+        *_detector_table(numbers),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, run)], how)
+
+
+def detector_ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str, Any]) -> str:
+    """The card of an ensemble of detectors, as Markdown."""
+    data = (
+        f"{recipe.model['data_source']}. {len(folds)} networks, each trained with another of {recipe.folds} folds of "
+        f"patients held out (shuffled with seed {recipe.seed}); their boxes are fused."
+    )
+    how = [
+        "On all images, each searched by the one network that had not seen it, with 95 % bootstrap intervals.",
+        "The ensemble itself has seen all of them, so it is not measured here.",
+        "",
+        *_detector_table(numbers),
+    ]
+    return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
+
+
+def _detector_table(numbers: Mapping[str, Any]) -> list[str]:
+    lines = [f"| what | {' | '.join(DETECTOR_COLUMNS.values())} |", "| --- " * (1 + len(DETECTOR_COLUMNS)) + "|"]
+    for name, values in numbers.items():
+        cells = [in_words(values.get(metric), 3) for metric in DETECTOR_COLUMNS]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def _class_table(numbers: Mapping[str, Any]) -> list[str]:

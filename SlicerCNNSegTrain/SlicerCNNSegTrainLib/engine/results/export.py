@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from SlicerCNNSegLib.engine.networks import CLASSIFICATION
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, DETECTION
 from SlicerCNNSegLib.engine.weights import save_weights
 
 from ..planning.fingerprint import measure_extent
@@ -38,6 +38,8 @@ def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
     save_weights(trained_network(recipe, load_checkpoint(run.best)), bundle / WEIGHTS)
     if recipe.task == CLASSIFICATION:
         inference, about = classifying_config(recipe), class_metadata(recipe)
+    elif recipe.task == DETECTION:
+        inference, about = detecting_config(recipe), detector_metadata(recipe)
     else:
         inference, about = inference_config(recipe), metadata_config(recipe, measure_extent(run.cases("training")))
     write_json(bundle / "configs" / "inference.json", inference)
@@ -75,6 +77,21 @@ def class_metadata(recipe: Recipe) -> dict[str, Any]:
     }
     own = {"classes": [dict(one) for one in recipe.model["classes"]], "multi_label": recipe.multi_label}
     return common_metadata(recipe, output, own)
+
+
+def detector_metadata(recipe: Recipe) -> dict[str, Any]:
+    """``configs/metadata.json`` of a detector."""
+    output = {
+        "type": "object",
+        "format": "box",
+        "num_channels": 1,
+        "spatial_shape": list(recipe.patch_size),
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": True,
+        "channel_def": {"0": recipe.model["labels"][0]["name"]},
+    }
+    return common_metadata(recipe, output, {})
 
 
 def common_metadata(recipe: Recipe, output: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +148,21 @@ def classifying_config(recipe: Recipe) -> dict[str, Any]:
         "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
         "inferer": {"_target_": "SimpleInferer"},
         "cnnseg": {"slices": recipe.framing.slices, "mirror_axes": list(recipe.inference.get("mirror_axes", ()))},
+    }
+
+
+def detecting_config(recipe: Recipe) -> dict[str, Any]:
+    """``configs/inference.json`` of a detector, as far as CNNSeg reads it."""
+    shares = {name: float(recipe.inference[name]) for name in ("threshold", "candidate_score", "merge_overlap")}
+    return {
+        "network_def": dict(recipe.network),
+        "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
+        "inferer": {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": list(recipe.patch_size),
+            "overlap": float(recipe.inference["overlap"]),
+        },
+        "cnnseg": {"anchors": recipe.detection.anchors, **shares},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -22,7 +22,7 @@ class Task(Protocol):
     def batch(self, step: int) -> Batch:
         """The share of a step's batch that this process makes, on the CPU; a function of seed and step."""
 
-    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def loss(self, output: Any, batch: Batch) -> torch.Tensor:
         """Scalar loss over the batches of all processes; ``output`` is what the network gave for ``image``."""
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:

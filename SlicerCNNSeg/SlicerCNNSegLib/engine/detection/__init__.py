@@ -1,0 +1,1 @@
+"""Detection: from a CT to findings."""

@@ -1,0 +1,149 @@
+"""Findings in a made chest with balls at known places, through the front door."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_detector import BALL_MM, BALLS_RAS_MM, SPACING_MM, chest, write_tiny_detector
+
+from SlicerCNNSegLib.engine.errors import (
+    Cancelled,
+    GeometryError,
+    InputError,
+    ModalityError,
+    ModelError,
+    SettingsError,
+)
+from SlicerCNNSegLib.engine.progress import RecordingProgress
+from SlicerCNNSegLib.engine.run import run
+from SlicerCNNSegLib.engine.settings import DetectionSettings
+from SlicerCNNSegLib.engine.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(write_tiny_detector(tmp_path_factory.mktemp("models") / "balls"))
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return chest()
+
+
+@pytest.fixture(scope="module")
+def result(model, volume):
+    return run(DetectionSettings(model, device="cpu", precision="fp32"), [volume])
+
+
+def nearest(result, place):
+    return min(result.findings, key=lambda one: np.linalg.norm(np.subtract(one.center_ras_mm, place)))
+
+
+def test_every_ball_is_a_finding_at_its_place_and_nothing_else_is(result):
+    assert len(result.findings) == len(BALLS_RAS_MM)
+    for place in BALLS_RAS_MM:
+        # anchors lie on every second voxel, so nearest ones are a voxel away along each axis
+        assert np.linalg.norm(np.subtract(nearest(result, place).center_ras_mm, place)) <= np.sqrt(3) * SPACING_MM
+
+
+def test_findings_are_measured_located_and_drawn(result):
+    right, left = (nearest(result, place) for place in BALLS_RAS_MM)
+    assert right.location.startswith("right lung")
+    assert left.location.startswith("left lung")
+    assert "upper third" in left.location
+    volume_mm3 = np.pi / 6 * BALL_MM**3
+    for finding in (right, left):
+        assert finding.measurements.volume_mm3 == pytest.approx(volume_mm3, rel=0.25)
+        assert (finding.measurements.kind, finding.category) == ("solid", "4B")
+        value = next(v for v, one in enumerate(result.candidates, start=1) if one is finding)
+        drawn = np.count_nonzero(result.labelmap == value) * result.geometry.voxel_volume_mm3
+        assert drawn == pytest.approx(finding.measurements.volume_mm3, rel=0.02)
+        label = next(one for one in result.labels if one.value == value)
+        assert label.name == f"Nodule {finding.id}"
+        assert finding.id in result.nodules
+
+
+def test_ids_go_by_the_score(result):
+    scores = [one.score for one in result.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert [one.id for one in result.candidates] == [f"N{n:02d}" for n in range(1, len(scores) + 1)]
+
+
+def test_the_record_says_what_ran_and_what_to_know(result, model):
+    record = result.record
+    assert (record.task, record.model_id, record.device) == ("detection", "balls", "cpu")
+    assert record.settings["model"] == model
+    assert {"check", "lungs", "preprocess", "load model", "network", "measure"} <= record.seconds.keys()
+    assert any("4 mm" in warning for warning in record.warnings)  # thick slices
+
+
+def test_a_threshold_moves_candidates_not_the_run(model, volume, result):
+    strict = run(DetectionSettings(model, threshold=1.0, measure=False, device="cpu", precision="fp32"), [volume])
+    assert strict.findings == ()
+    assert len(strict.candidates) == len(result.candidates)
+    assert not strict.labelmap.any()
+    assert strict.candidates[0].measurements is None
+    one = replace(result, threshold=result.candidates[0].score)
+    assert [finding.id for finding in one.findings] == ["N01"]
+    assert set(np.unique(one.finding_labelmap())) == {0, 1}
+
+
+def test_the_same_chest_on_other_axes_gives_the_same_places(model, volume, result):
+    turned = Volume(
+        np.ascontiguousarray(volume.array[:, ::-1].transpose(0, 3, 1, 2)),
+        volume.ijk_to_ras @ _turn(volume.geometry.size_ijk),
+        modality="CT",
+    )
+    other = run(DetectionSettings(model, measure=False, device="cpu", precision="fp32"), [turned])
+    for place in BALLS_RAS_MM:
+        np.testing.assert_allclose(nearest(other, place).center_ras_mm, nearest(result, place).center_ras_mm, atol=1e-6)
+
+
+def _turn(size_ijk):
+    """From indices of an array whose axes (k, j, i) are (i, -k, j) of the other to the other's."""
+    turn = np.zeros((4, 4))
+    turn[0, 2] = turn[1, 0] = turn[3, 3] = 1
+    turn[2, 1], turn[2, 3] = -1, size_ijk[2] - 1
+    return turn
+
+
+def test_what_cannot_be_searched_is_refused_in_words(model, volume):
+    settings = DetectionSettings(model, device="cpu", precision="fp32")
+    with pytest.raises(ModalityError, match=r"expects CT, but .* is tagged MR"):
+        run(settings, [replace(volume, modality="MR")])
+    with pytest.raises(ModalityError, match=r"Expected a chest CT"):
+        run(replace(settings, force=True), [replace(volume, modality="MR")])
+    with pytest.raises(GeometryError, match=r"is one slice; give the whole series"):
+        run(settings, [volume.cropped((0, 0, 30), (*volume.geometry.size_ijk[:2], 31))])
+    tissue = np.where(volume.array < -700, 40, volume.array)
+    with pytest.raises(InputError, match=r"[Ll]ungs"):
+        run(settings, [replace(volume, array=tissue)])
+
+
+def test_a_lung_that_is_cut_off_is_told(model, volume):
+    cut = volume.cropped((0, 0, 25), volume.geometry.size_ijk)
+    found = run(DetectionSettings(model, measure=False, device="cpu", precision="fp32"), [cut])
+    assert sum("cut off" in warning for warning in found.record.warnings) == 2
+
+
+def test_a_run_can_be_stopped_while_it_measures(model, volume):
+    progress = RecordingProgress(cancel_at=0.72)
+    with pytest.raises(Cancelled):
+        run(DetectionSettings(model, device="cpu", precision="fp32"), [volume], progress)
+    assert progress.reports[-1][1] == "Measuring"
+
+
+def test_models_that_are_no_detectors_are_told(tmp_path, volume):
+    with pytest.raises(SettingsError, match=r"is for classification; choose one for detection"):
+        run(DetectionSettings(str(write_tiny_detector(tmp_path / "other", task="classification"))), [volume])
+    broken = write_tiny_detector(tmp_path / "broken", threshold="high")
+    with pytest.raises(ModelError, match=r"has a wrong one: could not convert"):
+        run(DetectionSettings(str(broken)), [volume])
+    with pytest.raises(ModelError, match=r"needs merge_overlap from 0 to below 1, got 2"):
+        run(DetectionSettings(str(write_tiny_detector(tmp_path / "far", merge_overlap=2))), [volume])
+    with pytest.raises(ModelError, match=r"needs a candidate_score up to its threshold"):
+        run(DetectionSettings(str(write_tiny_detector(tmp_path / "upside", candidate_score=0.9))), [volume])
+    with pytest.raises(SettingsError, match=r"threshold from 0 to 1, got 2"):
+        DetectionSettings(threshold=2)
