@@ -55,7 +55,7 @@ def test_a_chest_gives_tables_pictures_segments_and_a_record(cnnseg, chests, out
         assert [(row["case"], row["id"]) for row in csv.DictReader(file)] == [("now", one.id) for one in findings]
     assert "right lung" in outcome.out
     assert "findings.html" in outcome.out
-    assert "4 mm" in outcome.err  # thick slices are told
+    assert "4.0 mm thick" in outcome.err  # thick slices are told
 
 
 def test_cases_are_resumed_told_as_json_and_fail_one_by_one(cnnseg, chests, out, tmp_path):

@@ -76,7 +76,7 @@ def test_the_record_says_what_ran_and_what_to_know(result, model):
     assert (record.task, record.model_id, record.device) == ("detection", "balls", "cpu")
     assert record.settings["model"] == model
     assert {"check", "lungs", "preprocess", "load model", "network", "measure"} <= record.seconds.keys()
-    assert any("4 mm" in warning for warning in record.warnings)  # thick slices
+    assert any("4.0 mm thick" in warning for warning in record.warnings)  # thick slices
 
 
 def test_a_threshold_moves_candidates_not_the_run(model, volume, result):

@@ -55,12 +55,12 @@ class ClassPlan(CasePlan):
         heat = (f"{HEAT}{self.heat_format}", PICTURE_SUFFIX) if self.heat_format else ()
         return (CLASSES_SUFFIX, *heat)
 
-    def write(self, part: Path, case_id: str, volume: Volume, result: ClassificationResult) -> None:
+    def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: ClassificationResult) -> None:
         """Write the probabilities, the heat map or its picture."""
-        if part.name.endswith(".json"):
+        if suffix == CLASSES_SUFFIX:
             text = json.dumps(_plain(case_id, result), indent=2) + "\n"
             part.write_text(text, encoding="utf-8")
-        elif part.name.endswith(".png"):
+        elif suffix == PICTURE_SUFFIX:
             from ..picture.heat import write_heat
 
             write_heat(part, volume, result)

@@ -59,20 +59,19 @@ class DetectionPlan(CasePlan):
         always = (TABLE_SUFFIX, FINDINGS_SUFFIX, PAGE_SUFFIX, SEGMENTS_SUFFIX, CANDIDATES_SUFFIX)
         return (*always, FOLLOW_UP_SUFFIX) if self.prior else always
 
-    def write(self, part: Path, case_id: str, volume: Volume, result: DetectionResult) -> None:
+    def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: DetectionResult) -> None:
         """Write one of the files."""
-        name = part.name
-        if name.endswith(PAGE_SUFFIX):
+        if suffix == PAGE_SUFFIX:
             self._write_page(part, case_id, volume, result)
-        elif name.endswith(SEGMENTS_SUFFIX):
+        elif suffix == SEGMENTS_SUFFIX:
             from ..files.labelmaps import write_labelmap
 
             write_labelmap(part, result.finding_labelmap(), result.geometry, result.finding_labels)
-        elif name.endswith(FINDINGS_SUFFIX):
+        elif suffix == FINDINGS_SUFFIX:
             write_findings_json(part, result.findings)
-        elif name.endswith(TABLE_SUFFIX):
+        elif suffix == TABLE_SUFFIX:
             write_findings_csv(part, result.findings)
-        elif name.endswith(FOLLOW_UP_SUFFIX):
+        elif suffix == FOLLOW_UP_SUFFIX:
             self._write_follow_up(part, case_id, volume, result)
         else:
             from ..findings.boxes import marks_of, write_marks

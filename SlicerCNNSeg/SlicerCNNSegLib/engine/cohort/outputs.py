@@ -50,8 +50,8 @@ class CasePlan(ABC):
         """Of a case's files, without the record's."""
 
     @abstractmethod
-    def write(self, part: Path, case_id: str, volume: Volume, result: Any) -> None:
-        """Write one of the files, told by the end of its name."""
+    def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: Any) -> None:
+        """Write one of the files, told by its suffix; ``part`` takes its place afterwards."""
 
     @abstractmethod
     def rows(self, result: Any) -> list[dict[str, Any]]:
@@ -127,9 +127,9 @@ class OutputPlan(CasePlan):
         """Of the labelmaps and, if wanted, the picture."""
         return (*(f".{suffix}" for suffix in self.formats), *([REPORT_SUFFIX] if self.report else ()))
 
-    def write(self, part: Path, case_id: str, volume: Volume, result: SegmentationResult) -> None:
+    def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: SegmentationResult) -> None:
         """Write a labelmap or the picture."""
-        if part.name.endswith(REPORT_SUFFIX):
+        if suffix == REPORT_SUFFIX:
             from ..picture.report import write_overlay
 
             write_overlay(part, volume, result)
@@ -179,8 +179,8 @@ def write_case(plan: CasePlan, case_id: str, volume: Volume, result: Any, more: 
             # files go into place in the reverse order, so the record comes last
             record_part = stack.enter_context(replacing(record_path))
             parts = {path.name: stack.enter_context(replacing(path)) for path in paths}
-            for part in parts.values():
-                plan.write(part, case_id, volume, result)
+            for suffix, part in zip(plan.suffixes, parts.values(), strict=True):
+                plan.write(part, suffix, case_id, volume, result)
             record: dict[str, Any] = {
                 **more,
                 **result.record.to_json(),
