@@ -3,10 +3,10 @@
 ``predict`` is run by a Python that has nnunetv2, ``compare`` by one that has CNNSeg::
 
     NNUNET_PYTHON Testing/benchmarks/nnunet_agreement.py predict TRAINED IMAGES -o OUT --split SPLIT.json
-    python Testing/benchmarks/nnunet_agreement.py compare TRAINED IMAGES -o OUT
+    python Testing/benchmarks/nnunet_agreement.py compare TRAINED IMAGES -o OUT --split SPLIT.json
 
 TRAINED is the folder with ``plans.json``, ``dataset.json`` and folds, IMAGES that of the images, SPLIT.json names the
-cases (``held_out``). OUT gets both sides' labelmaps and ``agreement.json``.
+cases (``held_out``). OUT gets nnU-Net's labelmaps, the imported model, and for each case how well they agree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 WAYS = {"plain": False, "mirrored": True}
@@ -33,20 +32,19 @@ def predict(trained: Path, images: list[Path], output: Path) -> None:
         predictor.initialize_from_trained_model_folder(str(trained), None)
         folder = output / "nnunet" / way
         folder.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
         predictor.predict_from_files_sequential(
             [[str(image)] for image in images], [str(folder / image.name.removesuffix(ENDING)) for image in images]
         )
-        _add(output / "seconds.json", {f"nnunet {way}": time.perf_counter() - begin})
 
 
-def compare(trained: Path, images: list[Path], output: Path) -> list[dict[str, object]]:
-    """CNNSeg's labelmaps, and for each case the share of voxels that are equal and the Dice of what is labelled."""
+def compare(trained: Path, images: list[Path], output: Path, share: tuple[int, int]) -> None:
+    """CNNSeg's labelmaps; writes how well each agrees with nnU-Net's. Cases that are there already are left out."""
     import numpy as np
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SlicerCNNSeg"))
     from SlicerCNNSegLib.engine.files.images import read_volume
-    from SlicerCNNSegLib.engine.nnunet.importing import Choice, import_trained
+    from SlicerCNNSegLib.engine.nnunet.importing import import_trained
+    from SlicerCNNSegLib.engine.nnunet.reading import Choice
     from SlicerCNNSegLib.engine.progress import NoProgress
     from SlicerCNNSegLib.engine.run import run
     from SlicerCNNSegLib.engine.settings import SegmentationSettings
@@ -54,58 +52,60 @@ def compare(trained: Path, images: list[Path], output: Path) -> list[dict[str, o
     model = output / "model"
     if not model.is_dir():
         import_trained([trained], model, Choice(), NoProgress())
-    rows: list[dict[str, object]] = []
-    for way, mirror in WAYS.items():
-        settings = SegmentationSettings(model=str(model), device="cpu", mirror=mirror, force=True)
-        begin = time.perf_counter()
-        for image in images:
-            own = run(settings, [read_volume(image)]).labelmap
-            theirs = read_volume(output / "nnunet" / way / image.name).array[0]
-            both = np.count_nonzero((own == theirs) & (own > 0))
-            rows.append(
-                {
-                    "case": image.name.removesuffix(ENDING),
-                    "way": way,
-                    "voxels": own.size,
-                    "different": int(np.count_nonzero(own != theirs)),
-                    "equal": float(np.mean(own == theirs)),
-                    "dice": 2 * both / max(1, np.count_nonzero(own) + np.count_nonzero(theirs)),
-                }
+    work = [(way, image) for way in WAYS for image in images]
+    for way, image in work[share[0] :: share[1]]:
+        place = output / "agreement" / way / f"{image.name.removesuffix(ENDING)}.json"
+        if place.is_file():
+            continue
+        settings = SegmentationSettings(model=str(model), device="cpu", mirror=WAYS[way], force=True)
+        own = run(settings, [read_volume(image)]).labelmap
+        theirs = read_volume(output / "nnunet" / way / image.name).array[0]
+        same = own == theirs
+        labelled = np.count_nonzero(own) + np.count_nonzero(theirs)
+        row = {
+            "voxels": own.size,
+            "different": int(np.count_nonzero(~same)),
+            "equal": float(np.mean(same)),
+            "dice": 2 * int(np.count_nonzero(same & (own > 0))) / max(1, labelled),
+        }
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(output: Path) -> str:
+    """All cases that were compared, in a line for each way."""
+    lines = []
+    for way in WAYS:
+        files = sorted((output / "agreement" / way).glob("*.json"))
+        rows = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+        if rows:
+            lines.append(
+                f"{way}: {len(rows)} cases, {sum(row['different'] for row in rows)} of "
+                f"{sum(row['voxels'] for row in rows)} voxels differ; worst case: "
+                f"{min(row['equal'] for row in rows):.6f} equal, "
+                f"Dice of what is labelled {min(row['dice'] for row in rows):.6f}"
             )
-        _add(output / "seconds.json", {f"cnnseg {way}": time.perf_counter() - begin})
-    return rows
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Do one half; ``compare`` writes and prints what it found."""
+    """Do one half; ``compare`` prints what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("action", choices=("predict", "compare"))
     parser.add_argument("trained", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--split", type=Path, help="for 'predict'; 'compare' takes the cases that are there")
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--share", default="0/1", metavar="N/M", help="every Mth case from the Nth on, for 'compare'")
     options = parser.parse_args()
+    cases = json.loads(options.split.read_text(encoding="utf-8"))["held_out"]
+    images = [options.images / f"{case}{ENDING}" for case in sorted(cases)]
     if options.action == "predict":
-        cases = json.loads(options.split.read_text(encoding="utf-8"))["held_out"]
-        predict(options.trained, [options.images / f"{case}{ENDING}" for case in sorted(cases)], options.output)
+        predict(options.trained, images, options.output)
         return
-    names = sorted(path.name for path in (options.output / "nnunet" / "plain").glob(f"*{ENDING}"))
-    rows = compare(options.trained, [options.images / name for name in names], options.output)
-    (options.output / "agreement.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    for way in WAYS:
-        mine = [row for row in rows if row["way"] == way]
-        print(
-            f"{way}: {len(mine)} cases, {sum(row['different'] for row in mine)} of "  # type: ignore[misc]
-            f"{sum(row['voxels'] for row in mine)} voxels differ, "  # type: ignore[misc]
-            f"worst case {min(row['equal'] for row in mine):.6f} equal, "  # type: ignore[type-var]
-            f"Dice {min(row['dice'] for row in mine):.6f}"  # type: ignore[type-var]
-        )
-    print((options.output / "seconds.json").read_text(encoding="utf-8"))
-
-
-def _add(path: Path, seconds: dict[str, float]) -> None:
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**known, **seconds}, indent=2) + "\n", encoding="utf-8")
+    first, step = (int(number) for number in options.share.split("/"))
+    compare(options.trained, images, options.output, (first, step))
+    print(summary(options.output))
 
 
 if __name__ == "__main__":

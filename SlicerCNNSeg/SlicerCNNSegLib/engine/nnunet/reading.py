@@ -132,13 +132,17 @@ class Trained:
         Raises
         ------
         ModelError
-            Its class, or a layer's, is not one of those that are known.
+            Its class, or a layer's, is not one of those that are known, or it goes on from another network's labels.
         """
         settings = self.settings_of(configuration)
-        inputs = len(self.channels())
         if settings.get("previous_stage"):
-            inputs += len(self.labels())
-        return definition_of(settings, inputs, len(self.region_values()) or len(self.labels()) + 1, trainer)
+            raise ModelError(
+                f"nnU-Net's configuration {configuration} is the second stage of a cascade, which cannot be run here; "
+                f"install {settings['previous_stage']} or another configuration of {self.dataset_name}."
+            )
+        return definition_of(
+            settings, len(self.channels()), len(self.region_values()) or len(self.labels()) + 1, trainer
+        )
 
     def plan(self, configuration: str, mirror_axes: Sequence[int]) -> NnunetPlan:
         """How the model runs.
