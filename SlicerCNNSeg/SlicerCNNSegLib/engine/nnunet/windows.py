@@ -26,6 +26,9 @@ SIGMA = 1 / 8
 PEAK = 10.0
 """The largest weight: float16 has more digits there than at 1 for the small ones."""
 
+Place = tuple[Any, ...]
+"""Slices and indices."""
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -100,8 +103,8 @@ def scores_of(
     total /= len(networks)
     if not torch.isfinite(total).all():
         raise ModelError("The network's scores are no finite numbers of 16 bits; the weights are damaged.")
-    inner = tuple(slice(before, before + n) for (before, _), n in zip(sides, size[-dims:], strict=True))
-    return total[(..., *inner)]
+    inner: Place = (..., *(slice(before, before + n) for (before, _), n in zip(sides, size[-dims:], strict=True)))
+    return total[inner]
 
 
 def importance(size: tuple[int, ...]) -> torch.Tensor:
@@ -118,10 +121,6 @@ def starts(size: int, window: int, overlap: float) -> list[int]:
     count = int(np.ceil((size - window) / (window * (1 - overlap)))) + 1
     step = (size - window) / max(count - 1, 1)
     return [int(np.round(step * n)) for n in range(count)]
-
-
-Place = tuple[Any, ...]
-"""Slices and indices."""
 
 
 def _places(size: tuple[int, ...], windows: Windows) -> Iterator[Place]:
