@@ -29,9 +29,14 @@ __all__ = [
 ]
 
 
+DETECTION = ("detect_file", "detect_volume_node")
+"""What lives in ``console_detection.py``, the rest in ``console.py``."""
+
+
 def __getattr__(name: str) -> object:
     if name in __all__:
-        return getattr(import_module(f"{__name__}.console"), name)
+        module = "console_detection" if name in DETECTION else "console"
+        return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its names are {', '.join(__all__)}")
 
 

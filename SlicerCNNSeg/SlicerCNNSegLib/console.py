@@ -14,20 +14,13 @@ from typing import TYPE_CHECKING, Any
 from .engine.catalogue import CatalogueEntry, find_model, list_models
 from .engine.classification.around import MARGIN_MM, regions_around_segments
 from .engine.classification.result import ClassificationResult
-from .engine.detection.result import DetectionResult
 from .engine.errors import InputError
 from .engine.package import ModelPackage
 from .engine.progress import Progress
 from .engine.region import Region
 from .engine.result import SegmentationResult
 from .engine.run import run
-from .engine.settings import (
-    DEFAULT_DETECTOR,
-    DEFAULT_MODEL,
-    ClassificationSettings,
-    DetectionSettings,
-    SegmentationSettings,
-)
+from .engine.settings import DEFAULT_MODEL, ClassificationSettings, SegmentationSettings
 from .engine.volume import Volume
 from .worker.client import WorkerClient
 from .worker.interface import Worker
@@ -37,7 +30,6 @@ if TYPE_CHECKING:
     import slicer
 
     from .scene.classifications import ShownClasses
-    from .scene.findings import ShownFindings
 
 __all__ = [
     "CatalogueEntry",
@@ -45,8 +37,6 @@ __all__ = [
     "classify_array",
     "classify_file",
     "classify_volume_node",
-    "detect_file",
-    "detect_volume_node",
     "list_models",
     "load_model",
     "segment_array",
@@ -190,7 +180,7 @@ def segment_volume_node(
     from .scene.volumes import volume_from_node
 
     nodes = list(nodes) if isinstance(nodes, Sequence) else [nodes]
-    scene = _scene_of(nodes[0], scene)
+    scene = scene_of(nodes[0], scene)
     if region is not None:
         settings["regions"] = _regions_of(region)
     wanted = _settings(model, settings)
@@ -228,7 +218,7 @@ def classify_file(
     from .engine.files.images import read_volume
 
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    wanted = ClassificationSettings(_named(model), **settings)
+    wanted = ClassificationSettings(model_name(model), **settings)
     result: ClassificationResult = _run(worker)(wanted, [read_volume(Path(path)) for path in paths], progress)
     return result
 
@@ -251,7 +241,9 @@ def classify_array(
         See ``engine/errors.py``.
     """
     volume = Volume(array[None] if array.ndim == 3 else array, ijk_to_ras, modality=modality, source="array")
-    result: ClassificationResult = _run(worker)(ClassificationSettings(_named(model), **settings), [volume], progress)
+    result: ClassificationResult = _run(worker)(
+        ClassificationSettings(model_name(model), **settings), [volume], progress
+    )
     return result
 
 
@@ -303,7 +295,7 @@ def classify_volume_node(
     from .scene.volumes import volume_from_node
 
     nodes = list(nodes) if isinstance(nodes, Sequence) else [nodes]
-    scene = _scene_of(nodes[0], scene)
+    scene = scene_of(nodes[0], scene)
     if region is not None and segmentation is not None:
         raise InputError("Expected regions or a segmentation to classify around, got both; leave one out.")
     if region is not None:
@@ -311,84 +303,14 @@ def classify_volume_node(
     elif segmentation is not None:
         labelmap, geometry, labels = labelmap_from_segmentation(segmentation)
         settings["regions"] = regions_around_segments(labelmap, geometry, labels, margin_mm)
-    wanted = ClassificationSettings(_named(model), **settings)
+    wanted = ClassificationSettings(model_name(model), **settings)
     result: ClassificationResult = _run(worker)(wanted, [volume_from_node(node) for node in nodes], progress)
     set_classes(nodes[0], result)
     shown = show_heat(scene, result, nodes[0], heat) if result.explanation else None
     return ShownClasses(result, show_classes(scene, result, table), shown)
 
 
-def detect_file(
-    path: str | Path, model: Model = DEFAULT_DETECTOR, *, progress: Progress | None = None, **settings: Any
-) -> DetectionResult:
-    """Find nodules in a chest CT, from an image file or a DICOM folder.
-
-    Parameters
-    ----------
-    path:
-        The CT.
-    model:
-        Id, folder, or what ``load_model`` gave.
-    progress:
-        Told how far the run is; asked whether to stop.
-    **settings:
-        Further fields of ``DetectionSettings``: ``threshold``, ``measure``, ``device``, ``precision``, ``force``.
-
-    Returns
-    -------
-    DetectionResult
-        ``findings`` from the threshold on, ``candidates`` down to the model's lowest score, ``record``.
-
-    Raises
-    ------
-    CNNSegError
-        See ``engine/errors.py``.
-    """
-    from .engine.files.images import read_volume
-
-    return run(DetectionSettings(_named(model), **settings), [read_volume(Path(path))], progress)
-
-
-def detect_volume_node(
-    node: slicer.vtkMRMLVolumeNode,
-    model: Model = DEFAULT_DETECTOR,
-    *,
-    scene: slicer.vtkMRMLScene | None = None,
-    table: slicer.vtkMRMLTableNode | None = None,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> ShownFindings:
-    """Find nodules in a volume node and show them: a row, an ROI and a segment each, tied by the finding's id.
-
-    ``scene.findings`` changes the threshold (``set_threshold``) and keeps a review (``review``), without a new run.
-
-    Parameters
-    ----------
-    node:
-        A chest CT.
-    scene:
-        Where the findings go; None takes the node's own scene.
-    table:
-        Of an earlier detection, filled anew with all that belongs to it; None makes new nodes.
-    model, progress, **settings:
-        As in ``detect_file``.
-
-    Raises
-    ------
-    InputError
-        The node is in no scene and none was given.
-    CNNSegError
-        See ``engine/errors.py``; the scene is left as it was.
-    """
-    from .scene.findings import show_findings
-    from .scene.volumes import volume_from_node
-
-    scene = _scene_of(node, scene)
-    result = run(DetectionSettings(_named(model), **settings), [volume_from_node(node)], progress)
-    return show_findings(scene, result, node, table)
-
-
-def _scene_of(node: slicer.vtkMRMLVolumeNode, scene: slicer.vtkMRMLScene | None) -> slicer.vtkMRMLScene:
+def scene_of(node: slicer.vtkMRMLVolumeNode, scene: slicer.vtkMRMLScene | None) -> slicer.vtkMRMLScene:
     """The scene that was given, else the node's own."""
     scene = scene or node.GetScene()
     if scene is None:
@@ -409,7 +331,8 @@ def _regions_of(
     )
 
 
-def _named(model: Model) -> str:
+def model_name(model: Model) -> str:
+    """What settings call a model: its id or folder."""
     return str(model.folder if isinstance(model, ModelPackage) else model)
 
 
@@ -419,4 +342,4 @@ def _run(worker: Worker | None) -> Callable[..., Any]:
 
 
 def _settings(model: Model, options: dict[str, Any]) -> SegmentationSettings:
-    return SegmentationSettings(_named(model), **options)
+    return SegmentationSettings(model_name(model), **options)

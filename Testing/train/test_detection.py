@@ -83,6 +83,7 @@ def a_recipe(**more):
             {**step, "pixdim": [2.0] * 3} if step["_target_"] == "Spacingd" else step
             for step in shipped["preprocessing"]
         ],
+        "inference": shipped["inference"] | {"window": [32, 32, 32]},
         "patch_size": [24, 24, 24],
         "batch_size": 2,
         "precision": "fp32",
@@ -334,7 +335,7 @@ def test_a_run_goes_from_a_table_to_a_model_and_its_numbers(tmp_path, capsys):
     assert "all nodules: CPM" in told
     assert "sensitivity at 1 false positive per image" in told
     made = DetectionModel.of(ModelPackage.read(model))
-    assert made.window == (24, 24, 24)
+    assert made.window == (32, 32, 32)
     assert made.threshold == 0.5
     assert as_levels(made.anchors) == Recipe.read(fold / "recipe.json").detection.anchors
     truths = read_findings(fold / "validation" / "plain" / "annotations.csv")

@@ -21,6 +21,7 @@ import numpy as np
 import vtk
 
 from ..engine.classification.result import ClassificationResult
+from ..engine.detection.result import DetectionResult
 from ..engine.errors import ChannelError, GeometryError, InputError
 from ..engine.result import SegmentationResult
 from ..engine.volume import Geometry, Volume
@@ -125,7 +126,9 @@ def fill_volume_node(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
     node.SetAndObserveImageData(image_from_voxels(array))
 
 
-def lies_on_grid_of(node: slicer.vtkMRMLVolumeNode, result: SegmentationResult | ClassificationResult) -> bool:
+def lies_on_grid_of(
+    node: slicer.vtkMRMLVolumeNode, result: SegmentationResult | ClassificationResult | DetectionResult
+) -> bool:
     """Whether the result's voxels are the node's, wherever the node may have moved since."""
     shape = node.GetImageData().GetDimensions()[::-1]
     if shape != result.geometry.shape_kji:

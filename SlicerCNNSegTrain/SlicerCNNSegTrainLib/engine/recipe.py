@@ -144,7 +144,8 @@ class Recipe:
     augmentation:
         Probability of each augmentation, see ``training/augmentation.py``; 0 switches it off.
     inference:
-        ``overlap``, ``mirror_axes`` and ``postprocess`` of the exported model.
+        ``overlap``, ``mirror_axes`` and ``postprocess`` of the exported model; of a detection ``overlap``,
+        ``threshold``, ``candidate_score``, ``merge_overlap`` and, where it is not the patch, ``window``.
     patch_size:
         Window of the network along network space's axes, voxels; a third size of 1 is for a 2-D network.
     batch_size, steps:

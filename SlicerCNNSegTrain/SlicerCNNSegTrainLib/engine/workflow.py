@@ -258,8 +258,10 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
         )
     folds = run.folds
     recipe = Recipe.read(folds[0].recipe)
-    cases_of = {CLASSIFICATION: folds[0].images, DETECTION: folds[0].marked}.get(recipe.task, folds[0].cases)
-    cases: Sequence[Any] = cases_of("test")
+    first = folds[0]
+    readers: Mapping[str, Callable[[str], Sequence[Any]]]
+    readers = {SEGMENTATION: first.cases, CLASSIFICATION: first.images, DETECTION: first.marked}
+    cases = readers[recipe.task]("test")
     if not cases:
         raise SettingsError("The data has no test cases: expected 'test' in the column 'split' of a table.")
     with tempfile.TemporaryDirectory() as temporary:

@@ -69,10 +69,9 @@ class Search:
             if not len(inside):
                 return []
             low, high = inside.min(axis=0) - self.margin, inside.max(axis=0) + 1 + self.margin
-        starts = product(*(self._starts(a, b, w) for a, b, w in zip(low, high, self.window, strict=True)))
-        if where is None:
-            return list(starts)
-        return [start for start in starts if where[tuple(_part(start, self.window))].any()]
+        first, second, third = (self._starts(a, b, w) for a, b, w in zip(low, high, self.window, strict=True))
+        starts = product(first, second, third)
+        return [start for start in starts if where is None or where[tuple(_part(start, self.window))].any()]
 
     @property
     def margin(self) -> np.ndarray:

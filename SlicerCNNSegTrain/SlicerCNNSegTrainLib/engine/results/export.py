@@ -159,7 +159,7 @@ def detecting_config(recipe: Recipe) -> dict[str, Any]:
         "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
         "inferer": {
             "_target_": "SlidingWindowInferer",
-            "roi_size": list(recipe.patch_size),
+            "roi_size": list(recipe.inference.get("window", recipe.patch_size)),
             "overlap": float(recipe.inference["overlap"]),
         },
         "cnnseg": {"anchors": recipe.detection.anchors, **shares},

@@ -165,8 +165,8 @@ class DetectionTask:
         return (clock() - started) * len(by_size)
 
     def _found(self, network: torch.nn.Module, sample: MarkedSample) -> Boxes:
-        x, y, z = self._recipe.patch_size
         settings = self._recipe.inference
+        x, y, z = settings.get("window", self._recipe.patch_size)
         how = Search(
             self._levels,
             (x, y, z),
