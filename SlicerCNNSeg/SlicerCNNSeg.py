@@ -1,6 +1,7 @@
 """The module SlicerCNNSeg: segments volumes with convolutional networks."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import slicer
@@ -23,18 +24,15 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from SlicerCNNSegLib.engine.catalogue import list_models
-from SlicerCNNSegLib.engine.errors import CNNSegError, ModalityError
+from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, SegmentationSettings
 from SlicerCNNSegLib.widgets.model_choice import ModelChoice
 from SlicerCNNSegLib.widgets.packages import ensure_packages
-from SlicerCNNSegLib.widgets.segment_run import SegmentEnd, SegmentRequest, SegmentRun
-from SlicerCNNSegLib.worker.client import WorkerClient
-from SlicerCNNSegLib.worker.estimate import in_words
-from SlicerCNNSegLib.worker.processes import child_environment, child_python
-
-MODULE_NAME = "SlicerCNNSeg"
-ERROR_STYLE = "color: #d9534f"  # readable on Slicer's light and dark styles alike
+from SlicerCNNSegLib.widgets.run_status import RunStatus
+from SlicerCNNSegLib.widgets.segment_run import SegmentRequest, SegmentRun
+from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
+from SlicerCNNSegLib.widgets.worker_run import RunEnd
 
 
 class SlicerCNNSeg(ScriptedLoadableModule):
@@ -58,6 +56,18 @@ class SlicerCNNSeg(ScriptedLoadableModule):
             "The networks run on PyTorch and MONAI. Each model names the data it was trained on and its licence in "
             "its own model card."
         )
+        slicer.app.connect("startupCompleted()", registerSegmentEditorEffect)
+
+
+def registerSegmentEditorEffect():
+    """Make the effect *CNN* known to the Segment Editor."""
+    import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+    import SegmentEditorCNNSegLib  # Slicer looks for the class in the module that is loaded already
+
+    effect = effects.qSlicerSegmentEditorScriptedEffect(None)
+    effect.setPythonSource((Path(SegmentEditorCNNSegLib.__file__).parent / "SegmentEditorEffect.py").as_posix())
+    effect.self().register()
 
 
 @parameterNodeWrapper
@@ -93,15 +103,13 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SlicerCNNSegLogic()
+        self._status = RunStatus(self.ui, self.logic.cancel, _("under Advanced"))
         self._models = ModelChoice(
             self.ui.modelComboBox, self.ui.modelInfoLabel, "segmentation", on_chosen=self._modelChosen
         )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
-        self.ui.cancelButton.clicked.connect(self.onCancelButton)
-        self.ui.detailsButton.toggled.connect(self.onDetailsToggled)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -119,20 +127,15 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, _caller, _event):
-        """A run has nothing left to put its result on."""
-        self.logic.endRun()
+        """The nodes that are shown go; a run ends by itself."""
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller, _event):
         """Show the fresh scene's parameters if the module is in view."""
-        self._showStatus("")
+        self._status.say("")
         self.ui.resultsCollapsibleButton.visible = False
         if self.parent.isEntered:
             self.initializeParameterNode()
-
-    def onNodeRemoved(self, _caller, _event):
-        """Stop a run whose input is gone."""
-        self.logic.checkInput()
 
     def initializeParameterNode(self):
         """Take the scene's parameter node, and the first volume as long as none was chosen."""
@@ -156,25 +159,15 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start a run."""
         with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
             self.ui.resultsCollapsibleButton.visible = False
-            self._showStatus("")
+            self._status.say("")
             try:
                 ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
                 self._started = time.monotonic()
-                self.logic.start(self._parameterNode, self._showProgress, self._showEnd)
+                self.logic.start(self._parameterNode, self._status.show_progress, self._showEnd)
             except CNNSegError as error:
-                self._showProblem(error)
+                self._status.show_problem(error)
             finally:
                 self._updateFromParameterNode()
-
-    def onCancelButton(self):
-        """Stop the run; its end is shown when it has stopped."""
-        self._showStatus(_("Cancelling"))
-        self.logic.cancel()
-
-    def onDetailsToggled(self, shown):
-        """Show or hide what the worker wrote."""
-        self.ui.detailsText.visible = shown
-        self.ui.detailsButton.text = _("Hide details") if shown else _("Show details")
 
     def _modelChosen(self, modelId):
         if self._parameterNode:
@@ -191,8 +184,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.applyButton.toolTip = missing or _("Segment the volume with the model.")
         self.ui.hintLabel.text = missing
         self.ui.hintLabel.visible = bool(missing) and not running
-        self.ui.progressBar.visible = running
-        self.ui.cancelButton.visible = running
+        self._status.show_running(running)
         self.ui.inputsCollapsibleButton.enabled = not running
         self.ui.outputsCollapsibleButton.enabled = not running
         self.ui.advancedCollapsibleButton.enabled = not running
@@ -210,44 +202,26 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         return ""
 
-    def _showProgress(self, fraction, stage, secondsLeft):
-        self.ui.progressBar.value = round(100 * fraction)
-        if secondsLeft is not None:
-            stage = _("{stage}, about {time} left").format(stage=stage, time=in_words(secondsLeft))
-        self._showStatus(stage)
-
-    def _showEnd(self, end: SegmentEnd):
+    def _showEnd(self, end: RunEnd):
         with slicer.util.tryWithErrorDisplay(_("The result could not be shown.")):
             if end.cancelled:
-                self._showStatus(_("Cancelled."))
+                self._status.say(_("Cancelled."))
             elif end.problem:
-                self._showProblem(end.problem, end.details)
+                self._status.show_problem(end.problem, end.details)
             else:
                 self._showResult(end)
             self._updateFromParameterNode()
 
-    def _showResult(self, end: SegmentEnd):
-        found = end.segmentation_node.GetSegmentation().GetNumberOfSegments()
+    def _showResult(self, end: RunEnd):
+        node = end.shown.segmentation_node
+        found = node.GetSegmentation().GetNumberOfSegments()
         text = _("Done in {seconds} s: {name}.") if found else _("Nothing was found in {seconds} s: {name} is empty.")
-        text = text.format(seconds=round(time.monotonic() - self._started), name=end.segmentation_node.GetName())
-        self._showStatus("\n".join([text, *end.warnings]))
+        text = text.format(seconds=round(time.monotonic() - self._started), name=node.GetName())
+        self._status.say("\n".join([text, *end.warnings]))
         if self._parameterNode:
-            self._parameterNode.volumesTable = end.table_node
-        self.ui.volumesTableView.setMRMLTableNode(end.table_node)
+            self._parameterNode.volumesTable = end.shown.table_node
+        self.ui.volumesTableView.setMRMLTableNode(end.shown.table_node)
         self.ui.resultsCollapsibleButton.visible = True
-
-    def _showProblem(self, problem, details=""):
-        text = str(problem)
-        if isinstance(problem, ModalityError):
-            text = text.replace("go on with --force", _("tick 'Go on if the modality does not fit' under Advanced"))
-        self._showStatus(text, ERROR_STYLE, details)
-
-    def _showStatus(self, text, style="", details=""):
-        self.ui.statusLabel.text = text
-        self.ui.statusLabel.styleSheet = style
-        self.ui.detailsText.plainText = details
-        self.ui.detailsButton.checked = False
-        self.ui.detailsButton.visible = bool(details)
 
 
 class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
@@ -256,7 +230,6 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         self._run = None
-        self._worker = None
 
     def getParameterNode(self):
         """The scene's parameter node."""
@@ -277,17 +250,15 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         onProgress:
             Called with a fraction (0..1), the stage's name, and the seconds left (None when unknown).
         onEnd:
-            Called once, with a ``SegmentEnd``.
+            Called once, with a ``RunEnd``.
 
         Raises
         ------
         CNNSegError
             The input cannot be used, or a run is under way; nothing was started.
         """
-        if self._worker is None:
-            self._worker = WorkerClient(child_python(), child_environment(slicer.util.startupEnvironment()))
         if not self.running:
-            self._run = SegmentRun(slicer.mrmlScene, self._worker, onProgress, onEnd)
+            self._run = SegmentRun(slicer.mrmlScene, shared_worker(), onProgress, onEnd)
         self._run.start(requestOf(parameterNode))
 
     def cancel(self):
@@ -295,21 +266,11 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         if self._run is not None:
             self._run.cancel()
 
-    def checkInput(self):
-        """Stop a run whose input was removed from the scene."""
-        if self._run is not None:
-            self._run.check_input()
-
-    def endRun(self):
-        """Stop a run at once."""
-        if self._run is not None:
-            self._run.close()
-
     def close(self):
         """Stop a run at once, and end the worker's process."""
-        self.endRun()
-        if self._worker is not None:
-            self._worker.close()
+        if self._run is not None:
+            self._run.close()
+        release_worker()
 
 
 def requestOf(parameterNode):
@@ -322,7 +283,7 @@ def requestOf(parameterNode):
     """
     output = parameterNode.outputSegmentation
     return SegmentRequest(
-        parameterNode.inputVolume,
+        (parameterNode.inputVolume,),
         SegmentationSettings(
             model=parameterNode.model,
             device=parameterNode.device,
@@ -363,7 +324,7 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
         parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "volume")
         parameterNode.mirror = True
         request = requestOf(parameterNode)
-        assert request.volume_node.GetName() == "volume"
+        assert [node.GetName() for node in request.volume_nodes] == ["volume"]
         assert request.settings == SegmentationSettings(mirror=True)
 
     def test_UnusableInputIsRefused(self):

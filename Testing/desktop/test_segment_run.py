@@ -124,7 +124,7 @@ def test_progress_is_shown_and_an_apply_meanwhile_is_refused(desktop, a_panel, a
     assert a_panel.ui.cancelButton.visible
     assert not a_panel.ui.applyButton.enabled
     assert not a_panel.ui.inputsCollapsibleButton.enabled
-    with pytest.raises(InputError, match="A segmentation is under way"):
+    with pytest.raises(InputError, match="A run is under way"):
         a_panel.logic.start(a_panel.logic.getParameterNode(), lambda *_: None, lambda _: None)
     desktop.wait_until(lambda: a_panel.ui.statusLabel.text.endswith(" left"))
     assert a_panel.ui.statusLabel.text.startswith("Running the network, about ")
@@ -320,7 +320,7 @@ def test_a_worker_that_was_killed_between_runs_is_replaced_unnoticed(desktop, a_
 
 def test_a_python_that_cannot_be_started(desktop, a_panel, a_volume, monkeypatch):
     a_volume()
-    monkeypatch.setattr("SlicerCNNSeg.child_python", lambda: "/nowhere/python")
+    monkeypatch.setattr("SlicerCNNSegLib.widgets.shared_worker.child_python", lambda: "/nowhere/python")
     a_panel.ui.applyButton.click()
     assert a_panel.ui.statusLabel.text.startswith("/nowhere/python could not be started (No such file or directory)")
     assert not a_panel.logic.running

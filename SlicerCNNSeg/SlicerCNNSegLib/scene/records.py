@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import slicer
 
 RUN_RECORD = "CNNSeg.RunRecord"
+MODEL_TAG = "CNNSeg.Model"
+CHECKSUM_DIGITS = 12
 
 
 def set_record(node: slicer.vtkMRMLNode, record: RunRecord) -> None:
@@ -27,3 +29,9 @@ def record_of(node: slicer.vtkMRMLNode) -> dict[str, Any] | None:
 def remove_record(node: slicer.vtkMRMLNode) -> None:
     """Take the record away, with the result that it belonged to."""
     node.RemoveAttribute(RUN_RECORD)
+
+
+def tag_segment(segment: slicer.vtkSegment, record: RunRecord) -> None:
+    """Keep which model filled a segment in its tag ``CNNSeg.Model``: id, version, begin of the checksum."""
+    text = f"{record.model_id} {record.model_version} {record.model_sha256[:CHECKSUM_DIGITS]}"
+    segment.SetTag(MODEL_TAG, text.translate({ord(sign): "_" for sign in ":|"}))  # Slicer's files part tags by these

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import vtk
+from numpy.typing import ArrayLike
 
 from ..engine.region import Region
 from ..engine.result import SegmentationResult, foreground_box
@@ -161,21 +162,21 @@ def _on_grid(
 
 
 def _image(
-    array: np.ndarray, start_ijk: Sequence[int], reference: slicer.vtkOrientedImageData
+    array: np.ndarray, start_ijk: ArrayLike, reference: slicer.vtkOrientedImageData
 ) -> slicer.vtkOrientedImageData:
     matrix = vtk.vtkMatrix4x4()
     reference.GetImageToWorldMatrix(matrix)
     return oriented_labelmap(array, array_from_matrix(matrix), _triple(start_ijk))
 
 
-def _place(start_ijk: Sequence[int], low_ijk: Sequence[int], shape_kji: Sequence[int]) -> tuple[slice, ...]:
+def _place(start_ijk: ArrayLike, low_ijk: ArrayLike, shape_kji: Sequence[int]) -> tuple[slice, ...]:
     """Where an array that starts there lies in one that starts at ``low_ijk``."""
     corner = np.subtract(start_ijk, low_ijk)[::-1]
     return tuple(slice(int(a), int(a) + int(size)) for a, size in zip(corner, shape_kji, strict=True))
 
 
-def _triple(ijk: Sequence[int]) -> tuple[int, int, int]:
-    i, j, k = (int(n) for n in ijk)
+def _triple(ijk: ArrayLike) -> tuple[int, int, int]:
+    i, j, k = np.asarray(ijk).tolist()
     return i, j, k
 
 

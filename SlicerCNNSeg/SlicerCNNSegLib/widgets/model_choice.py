@@ -34,15 +34,23 @@ class ModelChoice:
         self._updating = False
         combo_box.currentIndexChanged.connect(self._chosen)
 
+    def disconnect(self) -> None:
+        """Let go of the widgets."""
+        self._combo_box.currentIndexChanged.disconnect(self._chosen)
+
     def fill(self, entries: Sequence[CatalogueEntry]) -> None:
-        """List the models of the task, and those that cannot be read with the reason."""
+        """List the models of the task, and greyed, with the reason, those that cannot be read."""
         chosen = self.id
         self._entries = [entry for entry in entries if entry.package is None or entry.package.task == self._task]
         self._updating = True
         self._combo_box.clear()
-        for entry in self._entries:
+        for number, entry in enumerate(self._entries):
             name = entry.package.title if entry.package else _("{id} (cannot be used)").format(id=entry.id)
             self._combo_box.addItem(name)
+            if entry.package is None:
+                item = self._combo_box.model().item(number)
+                item.setEnabled(False)
+                item.setToolTip(escape(entry.problem))
         self._updating = False
         self.select(chosen)
 

@@ -16,7 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import qt_module, slicer_module
+from . import qt_module, segment_editor, slicer_module
 
 ROOT = Path(__file__).resolve().parents[3]
 PANEL_CODE = (
@@ -24,6 +24,7 @@ PANEL_CODE = (
     "SlicerCNNSegTrain",
     "SlicerCNNSegLib.widgets",
     "SlicerCNNSegTrainLib.widgets",
+    "SegmentEditorCNNSegLib",
     "slicer.util",
 )
 """Modules that see Qt as PythonQt shows it."""
@@ -50,6 +51,7 @@ class Desktop:
         sys.modules["qt"] = qt_module.make_module()
         sys.modules["ctk"] = ModuleType("ctk")
         slicer_module.complete()
+        segment_editor.complete()
         self._panels: dict[str, object] = {}
         slicer.util.selectModule = self.select
         slicer.util.getModuleLogic = lambda name: self._panels[name].logic
@@ -73,7 +75,7 @@ class Desktop:
             sys.modules.update(hidden)
         for name in names:
             __feature__.set_selection(TRUE_PROPERTIES, name)
-        for module in ("desktop", "parameter_nodes", "qt_module", "slicer_module", "stand_ins"):
+        for module in ("desktop", "parameter_nodes", "qt_module", "segment_editor", "slicer_module", "stand_ins"):
             __feature__.set_selection(PLAIN, f"{__package__}.{module}")  # else it depends on who calls
 
     def show_properties_to(self, name: str) -> None:
