@@ -42,10 +42,11 @@ def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
     assert dice["mean"] > 0.9
     card = (trained / "README.md").read_text(encoding="utf-8")
     assert f"| Box | off | {dice['mean']:.3f}" in card
+    assert "| Box | on | 0." in card
     assert "8 cases were trained on, 2 were held out (fold 0 of 5" in card
     assert "only boxes" in card
     assert "plan DATA -o RUN --recipe recipe.json" in card  # not a shipped recipe: the run's own file
-    assert "60 steps of 2 windows of 16x16x12 voxels" in card
+    assert "80 steps of 2 windows of 16x16x12 voxels" in card
     (entry,) = (entry for entry in list_models() if entry.id == "box")
     assert all(finding.passed for finding in check_model(entry))
     case = json.loads((trained.parents[1] / "run" / "fold_0" / "split.json").read_text())["held_out"][0]
@@ -96,13 +97,15 @@ def test_something_else_is_not_overwritten_by_a_model(trained, tmp_path, capsys)
 
 def test_folds_make_an_ensemble_and_every_case_is_measured_once(boxes, recipe, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
-    (tmp_path / "two.json").write_text(json.dumps(replace(recipe, folds=2).to_json()), encoding="utf-8")
+    recipe = replace(recipe, folds=2, inference={**recipe.inference, "mirror_axes": []})
+    (tmp_path / "two.json").write_text(json.dumps(recipe.to_json()), encoding="utf-8")
     folder, model = tmp_path / "run", tmp_path / "models" / "box"
     assert run_command("plan", boxes, "-o", folder, "--recipe", tmp_path / "two.json") == 0
     assert run_command("run", folder, "--folds", "all", "--steps", "30") == 0
     assert run_command("evaluate", folder) == 0
     out = capsys.readouterr().out
     assert "Fold 1, Box: Dice 0." in out
+    assert [path.name for path in (folder / "fold_0" / "validation").iterdir()] == ["plain"]  # nothing to mirror
     report = json.loads((folder / "out_of_fold.json").read_text(encoding="utf-8"))
     assert sorted(case["case"] for case in report["cases"]) == [f"box_{n:02d}" for n in range(10)]
     assert run_command("export", folder, "-o", model) == 0

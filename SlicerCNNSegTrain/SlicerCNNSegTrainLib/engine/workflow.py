@@ -191,14 +191,16 @@ def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
     cases = fold.cases("held_out")
     shutil.rmtree(fold.model, ignore_errors=True)
     recipe = export_bundle(fold, fold.model)
-    numbers = []
-    for place, mirror in ((PLAIN, False), (MIRRORED, True)):
+    passes = {"off": PLAIN, "on": MIRRORED} if recipe.inference.get("mirror_axes") else {"off": PLAIN}
+    numbers = {}
+    for word, place in passes.items():
+        mirror = place == MIRRORED
         with bar(f"Evaluating fold {fold.number}{' with mirroring' * mirror}") as progress:
             report = evaluate_bundle(fold.model, cases, recipe, fold.validation / place, progress, mirror=mirror)
-        numbers.append(summarise(report))
-    metrics = {"held_out": numbers[0], "held_out_mirrored": numbers[1]}
-    complete_bundle(fold.model, metrics, card_text(recipe, fold, *numbers))
-    return numbers[0]
+        numbers[word] = summarise(report)
+    metrics = {{"off": "held_out", "on": "held_out_mirrored"}[word]: found for word, found in numbers.items()}
+    complete_bundle(fold.model, metrics, card_text(recipe, fold, numbers))
+    return numbers["off"]
 
 
 def summarise_folds(run: RunFolder) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def complete_bundle(bundle: Path, metrics: Mapping[str, Any], text: str) -> None
         temporary.write_text(text, encoding="utf-8")
 
 
-def card_text(recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: dict[str, Any]) -> str:
-    """The card of one training, as Markdown."""
+def card_text(recipe: Recipe, run: FoldFolder, numbers: Mapping[str, dict[str, Any]]) -> str:
+    """The card of one training, as Markdown; ``numbers`` without mirroring (``off``) and perhaps with it (``on``)."""
     split = json.loads(run.split.read_text(encoding="utf-8"))
     test = f", {len(split['test'])} were kept for a test" if split["test"] else ""
     data = (
@@ -53,7 +53,7 @@ def card_text(recipe: Recipe, run: FoldFolder, plain: dict[str, Any], mirrored: 
         f"On the {len(split['held_out'])} held-out cases, by the commands above: mean, 95 % bootstrap interval.",
         "The step was chosen on the same cases, so the numbers are slightly optimistic.",
         "",
-        *_table({"off": plain, "on": mirrored}, "mirroring"),
+        *_table(numbers, "mirroring"),
     ]
     return _card(recipe, data, [_training_paragraph(recipe, run)], how)
 
