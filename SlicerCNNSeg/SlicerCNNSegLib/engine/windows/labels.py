@@ -46,15 +46,7 @@ def most_probable(planes: Planes, size: Triple) -> np.ndarray:
 
 def _same_grid(planes: Planes) -> Iterator[tuple[torch.Tensor, int]]:
     for plane in planes.each:
-        yield _argmax(plane), plane.shape[0]
-
-
-def _argmax(plane: torch.Tensor) -> torch.Tensor:
-    """The first of the largest classes, shape (a, b) of (class, a, b).
-
-    Two classes, the most frequent case, are one comparison; torch's argmax is many times slower.
-    """
-    return (plane[1] > plane[0]).long() if plane.shape[0] == 2 else plane.argmax(0)
+        yield plane.argmax(0), plane.shape[0]
 
 
 def _other_grid(planes: Planes, size: Triple) -> Iterator[tuple[torch.Tensor, int]]:
@@ -105,7 +97,7 @@ def _neighbouring(
         while above not in held:
             number, plane = next(numbered)
             if number >= below:
-                held[number] = plane.movedim(0, -1).contiguous(), _argmax(plane)
+                held[number] = plane.movedim(0, -1).contiguous(), plane.argmax(0)
         yield held[below], held[above], float(lines.share[index])
 
 
