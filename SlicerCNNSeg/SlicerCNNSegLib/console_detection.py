@@ -9,7 +9,7 @@ from .console import Model, model_name, scene_of
 from .engine.detection.result import DetectionResult
 from .engine.progress import Progress
 from .engine.run import run
-from .engine.settings import DEFAULT_DETECTOR, DetectionSettings
+from .engine.settings import DetectionSettings
 
 if TYPE_CHECKING:
     import slicer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def detect_file(
-    path: str | Path, model: Model = DEFAULT_DETECTOR, *, progress: Progress | None = None, **settings: Any
+    path: str | Path, model: Model, *, progress: Progress | None = None, **settings: Any
 ) -> DetectionResult:
     """Find nodules in a chest CT, from an image file or a DICOM folder.
 
@@ -50,7 +50,7 @@ def detect_file(
 
 def detect_volume_node(
     node: slicer.vtkMRMLVolumeNode,
-    model: Model = DEFAULT_DETECTOR,
+    model: Model,
     *,
     scene: slicer.vtkMRMLScene | None = None,
     table: slicer.vtkMRMLTableNode | None = None,

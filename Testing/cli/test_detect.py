@@ -93,6 +93,9 @@ def test_an_earlier_date_is_compared_with(cnnseg, chests, out, tmp_path):
         assert match["verdict"] == ("stable" if old else "new")
         if old:  # the patient lay 8 mm higher; the alignment takes that away
             assert match["distance_mm"] < 5
+    run = ("detect", chests[0], "-o", out, *PLAIN, "--prior", earlier, "--resume", "--json")
+    assert '"status": "skipped"' in cnnseg(*run, "--days", 100).out
+    assert '"status": "done"' in cnnseg(*run, "--days", 200).out  # other days, other doubling times
     assert "Against the earlier date" in (out / "now.findings.html").read_text(encoding="utf-8")
 
 

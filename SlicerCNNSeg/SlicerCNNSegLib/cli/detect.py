@@ -11,7 +11,7 @@ from ..engine.catalogue import find_model
 from ..engine.cohort.detections import DetectionPlan
 from ..engine.cohort.follow_up import FollowUp
 from ..engine.errors import SettingsError
-from ..engine.settings import DEFAULT_DETECTOR, DetectionSettings
+from ..engine.settings import DetectionSettings
 from .inputs import (
     add_input_options,
     add_model_options,
@@ -26,10 +26,10 @@ from .terminal import TerminalObserver, table
 
 EPILOG = """\
 examples:
-  cnnseg detect chest.nii.gz -o out
-  cnnseg detect dicom_folder -o out --threshold 0.7
-  cnnseg detect images/*.nii.gz -o out --resume
-  cnnseg detect now.nii.gz -o later --prior earlier --days 183
+  cnnseg detect chest.nii.gz -o out --model my-detector
+  cnnseg detect dicom_folder -o out --model my-detector --threshold 0.7
+  cnnseg detect images/*.nii.gz -o out --model my-detector --resume
+  cnnseg detect now.nii.gz -o later --model my-detector --prior earlier --days 183
 
 A CSV table has the column 'image' and, as wanted, 'case' and 'series'. Its paths are relative to its own folder.
 
@@ -52,13 +52,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "detect",
         help="find nodules in chest CTs",
         description="Find nodules in chest CTs, segment and measure them. Cases run one after the other.",
-        usage="cnnseg detect INPUT... -o OUT [options]",
+        usage="cnnseg detect INPUT... -o OUT --model ID [options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add_input_options(parser)
-    group = add_model_options(parser, DEFAULT_DETECTOR)
+    group = add_model_options(parser)
     group.add_argument(
         "--threshold", type=float, metavar="SCORE", help="what is called a finding, 0 to 1 (default: the model's)"
     )

@@ -35,7 +35,7 @@ examples:
   cnnseg models list                         which models there are
   cnnseg segment head.nii.gz -o out          segment one image
   cnnseg classify head.nii.gz -o out --model ID   classify one image
-  cnnseg detect chest.nii.gz -o out          find nodules in a chest CT
+  cnnseg detect chest.nii.gz -o out --model ID    find nodules in a chest CT
   cnnseg segment --help                      all options
 
 exit status: 0 all done, 1 some failed, 2 wrong usage, 130 stopped by Ctrl-C

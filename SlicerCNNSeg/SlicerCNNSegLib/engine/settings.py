@@ -10,7 +10,6 @@ from .region import Region
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_MODEL = "hippocampus-mr"
-DEFAULT_DETECTOR = "nodule-detection-demo"
 EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
 
 
@@ -153,7 +152,7 @@ class DetectionSettings:
         A value is not one of those listed.
     """
 
-    model: str = DEFAULT_DETECTOR
+    model: str
     threshold: float | None = None
     measure: bool = True
     device: str = "auto"

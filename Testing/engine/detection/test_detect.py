@@ -146,4 +146,4 @@ def test_models_that_are_no_detectors_are_told(tmp_path, volume):
     with pytest.raises(ModelError, match=r"needs a candidate_score up to its threshold"):
         run(DetectionSettings(str(write_tiny_detector(tmp_path / "upside", candidate_score=0.9))), [volume])
     with pytest.raises(SettingsError, match=r"threshold from 0 to 1, got 2"):
-        DetectionSettings(threshold=2)
+        DetectionSettings(str(broken), threshold=2)

@@ -59,6 +59,11 @@ class DetectionPlan(CasePlan):
         always = (TABLE_SUFFIX, FINDINGS_SUFFIX, PAGE_SUFFIX, SEGMENTS_SUFFIX, CANDIDATES_SUFFIX)
         return (*always, FOLLOW_UP_SUFFIX) if self.prior else always
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The earlier date."""
+        return {"prior": str(self.prior.folder.absolute()), "days": self.prior.days} if self.prior else {}
+
     def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: DetectionResult) -> None:
         """Write one of the files."""
         if suffix == PAGE_SUFFIX:

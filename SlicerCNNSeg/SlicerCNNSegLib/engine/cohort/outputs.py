@@ -49,6 +49,11 @@ class CasePlan(ABC):
     def suffixes(self) -> tuple[str, ...]:
         """Of a case's files, without the record's."""
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked beyond the settings, for the record: a case that was done with something else is done anew."""
+        return {}
+
     @abstractmethod
     def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: Any) -> None:
         """Write one of the files, told by its suffix; ``part`` takes its place afterwards."""

@@ -258,7 +258,8 @@ class _Work:
             volumes = read_case(case, SubProgress(progress, 0.0, READ_SHARE), self.reader)
             result = self.runner(settings, volumes, SubProgress(progress, READ_SHARE, RUN_SHARE))
             progress.report(RUN_SHARE, "Writing")
-            record = write_case(self.plan, case.id, volumes[0], result, {"case": case.id, "input_files": inputs})
+            more = {**self.plan.asked, "case": case.id, "input_files": inputs}
+            record = write_case(self.plan, case.id, volumes[0], result, more)
         except OutOfMemoryError as error:  # a DeviceError, yet a smaller case may still fit
             return Outcome(case, FAILED, time.monotonic() - start, error=error)
         except (ModelError, DeviceError, SettingsError, Cancelled):
@@ -274,7 +275,13 @@ class _Work:
         record = read_record(self.plan.record(case.id)) if self.done_by else None
         if record is None:
             return None
-        wanted = {**(self.done_by or {}), "case": case.id, "input_files": inputs, "settings": settings.to_json()}
+        wanted = {
+            **(self.done_by or {}),
+            **self.plan.asked,
+            "case": case.id,
+            "input_files": inputs,
+            "settings": settings.to_json(),
+        }
         same = _comparable(record, wanted.keys()) == _comparable(wanted, wanted.keys())
         return record if same and is_intact(self.plan, case.id, record) else None
 
