@@ -10,7 +10,7 @@ from typing import Any
 from ..engine.catalogue import CatalogueEntry, find_model, list_models, user_models_folder
 from ..engine.package import ModelPackage
 from ..engine.wording import printable
-from . import models_store, models_trust
+from . import models_import, models_store, models_trust
 from .status import DONE
 from .terminal import table
 
@@ -35,7 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     showing.add_argument("model", metavar="ID|FOLDER")
     showing.add_argument("--json", action="store_true", help="print JSON")
     showing.set_defaults(execute=execute_show)
-    for one in (listing, showing, *models_store.add_parsers(actions), *models_trust.add_parsers(actions)):
+    others = (*models_store.add_parsers(actions), models_import.add_parser(actions), *models_trust.add_parsers(actions))
+    for one in (listing, showing, *others):
         one.add_argument("--debug", action="store_true", help="show the traceback of errors")
 
 

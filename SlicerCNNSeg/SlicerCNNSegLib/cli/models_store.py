@@ -139,9 +139,6 @@ def execute_install(arguments: argparse.Namespace) -> int:
 
     checksum = Checksum.parse(arguments.checksum) if arguments.checksum else None
 
-    def acknowledge(package: ModelPackage, text: str) -> bool:
-        return _acknowledge(package, text, accepted=arguments.accept_licence)
-
     with _progress() as progress:
         package = install(
             arguments.source,
@@ -150,7 +147,7 @@ def execute_install(arguments: argparse.Namespace) -> int:
             offline=arguments.offline,
             keep_refused=arguments.keep_refused,
             choice=Choice(arguments.id, arguments.configuration, arguments.checkpoint),
-            acknowledge=acknowledge,
+            acknowledge=lambda package, text: acknowledge(package, text, accepted=arguments.accept_licence),
             progress=progress,
         )
     print(f"Installed {package.id} {package.version} ({package.licence}) in {package.folder}")
@@ -234,7 +231,7 @@ def _entries(model: str | None) -> list[CatalogueEntry]:
     return [CatalogueEntry(package.id, package.folder, package)]
 
 
-def _acknowledge(package: ModelPackage, text: str, *, accepted: bool) -> bool:
+def acknowledge(package: ModelPackage, text: str, *, accepted: bool) -> bool:
     """Show the licence, and ask where somebody can answer."""
     sys.stderr.write("".join(f"{line}\n" for line in (f"Licence of {package.id}: {package.licence}", text) if line))
     if accepted or not sys.stdin.isatty():

@@ -70,21 +70,38 @@ def load_into(network: torch.nn.Module, path: Path, key: str = "") -> list[str]:
     WeightsError
         The file cannot be read, holds no weights, or names or shapes don't fit.
     """
-    if path.suffix == ".safetensors":
-        try:
-            found: Any = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
-    else:
-        found = read_tensors(path)
-    state, notes = _unwrapped(found, path, key), []
-    own = network.state_dict()
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in own):
-            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-            notes.append(f"The names of the weights all began with {prefix!r}, which was left out.")
+    state, notes = without_prefix(network, read_state(path, key))
     fill(network, state, path)
     return notes
+
+
+def read_state(path: Path, key: str = "") -> dict[str, torch.Tensor]:
+    """A network's weights by name out of a safetensors or ``.pt`` file, also where they stand beside other things.
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be read, or holds no weights.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
+    return _unwrapped(read_tensors(path), path, key)
+
+
+def without_prefix(
+    network: torch.nn.Module, state: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The weights without what wrappers put before each name, and what that was, in words."""
+    found, notes = dict(state), []
+    own = network.state_dict()
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in found) and not any(name.startswith(prefix) for name in own):
+            found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+            notes.append(f"The names of the weights all began with {prefix!r}, which was left out.")
+    return found, notes
 
 
 def _unwrapped(found: Any, path: Path, key: str) -> dict[str, torch.Tensor]:
