@@ -7,7 +7,7 @@ Run::
 
 The arm ``scratch`` starts from fresh weights, each ``--start NAME=MODEL`` from that model or run. For every seed the
 arms get the same labelled cases, drawn from the recipe's training cases, and the same processor time (minutes of
-``--cores``). Scored is the Dice of the held-out cases in network space. What is done already in OUT is kept.
+``--cores``). Batches are small and the warm-up is short, for a run this short has few steps. Scored is the Dice of the held-out cases in network space. What is done already in OUT is kept.
 """
 
 import argparse
@@ -70,8 +70,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--warmup-steps", type=int, default=10)
     options = parser.parse_args()
-    recipe = Recipe.read(options.recipe)
+    recipe = replace(
+        Recipe.read(options.recipe),
+        batch_size=options.batch_size,
+        warmup_steps=options.warmup_steps,
+        validate_every=10**9,
+    )
     data = read_data(options.data, recipe.channel_names)
     reading = read_cases(data.cases, NoProgress(), recipe)
     division = divide_read(data.cases, reading, recipe)
@@ -86,7 +93,7 @@ def main() -> None:
             folder = options.out / f"{arm}_{seed}"
             kept = folder / "dice.json"
             if not kept.exists():
-                timed = replace(recipe, seed=seed, minutes=options.minutes, validate_every=10**9, start=Start(model))
+                timed = replace(recipe, seed=seed, minutes=options.minutes, start=Start(model))
                 rows = train(timed, folder, [reading.samples[c] for c in chosen], held_out, hardware, options.cores)
                 write_json(kept, {"labelled": chosen.tolist(), "dice": rows})
             dice[arm].append(json.loads(kept.read_text(encoding="utf-8"))["dice"])
