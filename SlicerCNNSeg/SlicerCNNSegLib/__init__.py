@@ -6,7 +6,7 @@
     segmentation = segment_volume_node(getNode("MRHead"), region=getNode("R"))
 
     from SlicerCNNSegLib import classify_volume_node
-    shown = classify_volume_node(getNode("CT"), "nodule-malignancy", region=getNode("R"), explain="gradcam")
+    shown = classify_volume_node(getNode("CT"), "my-model", region=getNode("R"), explain="gradcam")
     shown.result.rows()
 
 The names below are imported when they are first used, so that importing the package costs nothing.

@@ -1,6 +1,6 @@
 """Whether Grad-CAM of ``nodule-malignancy`` looks at the nodule, and whether its maps show what was learned.
 
-Run, with the five folds of a run trained and evaluated (``docs/benchmarks.md`` has all commands)::
+Run, with folds of a run trained and evaluated (``docs/benchmarks.md`` has all commands)::
 
     CNNSEG_DATA=DATA python Testing/benchmarks/nodule_heat.py RUN [--layer LAYER]
 

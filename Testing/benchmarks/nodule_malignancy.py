@@ -1,12 +1,13 @@
 """How good ``nodule-malignancy`` is against the nodule's size alone, how honest, and whether Hounsfield units matter.
 
-Run, with the five folds of a run trained and evaluated (``docs/benchmarks.md`` has all commands)::
+Run, with folds of a run trained and evaluated (``docs/benchmarks.md`` has all commands)::
 
-    CNNSEG_DATA=DATA python Testing/benchmarks/nodule_malignancy.py RUN
+    CNNSEG_DATA=DATA python Testing/benchmarks/nodule_malignancy.py [RUN]
 
-Each nodule is judged by the one network that had not seen its patient. ``size`` is what a reader who looks at nothing
-else would go by: the voxels that at least two readers outlined, over all slices, or in the largest one. AUCs of one
-fold are averaged; the intervals and the paired test are DeLong's over all nodules, with those of a patient together.
+Without RUN it tells what size alone achieves on all nodules. Each nodule is judged by the one network that had not
+seen its patient. ``size`` is what a reader who looks at nothing else would go by: the voxels that at least two readers
+outlined, over all slices, or in the largest one. AUCs of one fold are averaged; the intervals and the paired test are
+DeLong's over all nodules, with those of a patient together.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import numpy as np
 
 from SlicerCNNSegLib.engine.evaluation.classification.calibration import expected_calibration_error
 from SlicerCNNSegLib.engine.evaluation.classification.delong import auc_difference, auc_with_covariance
-from SlicerCNNSegLib.engine.evaluation.statistics import mean_interval
+from SlicerCNNSegLib.engine.evaluation.statistics import Interval, mean_interval
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.run import run
@@ -32,6 +33,9 @@ from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 MALIGNANT = "malignant"
 OUTLINED = 2
 """Readers that must have outlined a voxel."""
+
+INDETERMINATE = 3
+"""The malignancy that is left out."""
 
 MAPPINGS = {
     "0..255 is -1000..1000 HU": (1000.0, -1000.0),
@@ -86,6 +90,18 @@ def sizes(data: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def tell_sizes(data: Path) -> None:
+    """Print the AUCs of the sizes over all nodules that are benign or malignant."""
+    table = np.load(data / "lidc_nodules" / "lidc_nodules_64.npz")["table"]
+    rows = table[table["malignancy"] != INDETERMINATE]
+    found, truth = sizes(data), rows["malignancy"] > INDETERMINATE
+    _, patients = np.unique(rows["patient"], return_inverse=True)
+    for name in ("volume", "area"):
+        scores = np.array([found[f"{row['patient']}_{row['nodule']}"][name] for row in rows])
+        auc = auc_with_covariance(truth, scores[None], patients)
+        print(f"size ({name}): {len(rows)} nodules, AUC {auc.values[0]:.4f}{_ends(auc.interval())}")
+
+
 def tell_auc(found: Judged, size: Mapping[str, Mapping[str, float]]) -> None:
     """Print AUCs of the model and of the sizes, and their paired differences."""
     scores = {"model": found.probabilities}
@@ -96,11 +112,9 @@ def tell_auc(found: Judged, size: Mapping[str, Mapping[str, float]]) -> None:
             float(auc_with_covariance(found.truth[part], values[None, part]).values[0])
             for part in (found.folds == fold for fold in np.unique(found.folds))
         ]
-        fold_ends, ends = mean_interval(each), auc.interval(n)
         print(
-            f"{name}: mean of the folds' AUCs {np.mean(each):.4f} ({fold_ends.low:.4f} to {fold_ends.high:.4f}; "
-            f"{', '.join(f'{one:.3f}' for one in each)}); all together {auc.values[n]:.4f} ({ends.low:.4f} to "
-            f"{ends.high:.4f})"
+            f"{name}: mean of the folds' AUCs {np.mean(each):.4f}{_ends(mean_interval(each))}, "
+            f"{', '.join(f'{one:.3f}' for one in each)}; all together {auc.values[n]:.4f}{_ends(auc.interval(n))}"
         )
     for name, values in list(scores.items())[1:]:
         pair = auc_with_covariance(found.truth, np.stack([found.probabilities, values]), found.patients)
@@ -149,22 +163,34 @@ def tell_mappings(folds: list[FoldFolder], found: Judged) -> None:
         print(f"{words}: {changed:.1%} of the verdicts change, AUC {auc:.4f}")
 
 
+def _ends(interval: Interval | None) -> str:
+    return f" ({interval.low:.4f} to {interval.high:.4f})" if interval else ""
+
+
 def _with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     both = np.stack([1 - probabilities, probabilities], axis=1)
     return np.asarray(scaled(both, temperature, multi_label=False)[:, 1])
 
 
-def main() -> None:
-    """Print everything."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN")
-    options = parser.parse_args()
-    folds = RunFolder(options.run).folds
+def tell_run(folds: list[FoldFolder], data: Path) -> None:
+    """Print all of a run."""
     found = judged(folds)
     print(f"{len(found.cases)} nodules of {len(set(found.patients))} patients, {found.truth.sum()} malignant")
-    tell_auc(found, sizes(Path(os.environ["CNNSEG_DATA"])))
+    tell_auc(found, sizes(data))
     tell_calibration(found)
     tell_mappings(folds, found)
+
+
+def main() -> None:
+    """Print everything that the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, metavar="RUN", nargs="?")
+    options = parser.parse_args()
+    data = Path(os.environ["CNNSEG_DATA"])
+    if options.run is None:
+        tell_sizes(data)
+    else:
+        tell_run(RunFolder(options.run).folds, data)
 
 
 if __name__ == "__main__":

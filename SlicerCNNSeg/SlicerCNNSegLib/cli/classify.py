@@ -36,7 +36,7 @@ examples:
   cnnseg classify images/*.nii.gz -o out --model my-model --resume
   cnnseg classify ct.nii.gz -o out --model my-model --roi-ras nodule=9,44,-45,6,-35,5
   cnnseg classify ct.nii.gz -o out --model my-model --segments nodules.seg.nrrd --margin-mm 8
-  cnnseg classify ct.nii.gz -o out --model nodule-malignancy --findings ct.findings.csv
+  cnnseg classify ct.nii.gz -o out --model my-model --findings ct.findings.csv
 
 A CSV table has the column 'image', or one column for each channel of the model; and, as wanted, 'case',
 'series', 'roi', 'roi_ras'. Its paths are relative to its own folder.
