@@ -7,7 +7,8 @@ Run::
 
 The arm ``scratch`` starts from fresh weights, each ``--start NAME=MODEL`` from that model or run. For every seed the
 arms get the same labelled cases, drawn from the recipe's training cases, and the same processor time (minutes of
-``--cores``). Batches are small and the warm-up is short, for a run this short has few steps. Scored is the Dice of the held-out cases in network space. What is done already in OUT is kept.
+``--cores``). Batches are small and the warm-up is short, for a run this short has few steps. Scored is the Dice of
+the held-out cases in network space. What is done already in OUT is kept.
 """
 
 import argparse
