@@ -1,0 +1,82 @@
+"""Networks made ready for many windows: the same answer, and the original left alone."""
+
+import pytest
+import torch
+from tiny_networks import ARGUMENTS, definition
+from torch import nn
+from torch.nn.utils.parametrize import register_parametrization
+
+from SlicerCNNSegLib.engine.networks import build_network, facts_of
+from SlicerCNNSegLib.engine.windows.network import FEWEST_CHANNELS, prepared
+
+SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
+
+
+def scores_of(network, image, autocast=None):
+    with torch.inference_mode(), torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+        return network(image)
+
+
+@pytest.mark.parametrize("name", SEGMENTING)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_every_network_gives_the_same_scores(name, dims):
+    torch.manual_seed(0)
+    own = definition(name, dims)
+    network, facts = build_network(own).eval(), facts_of(own)
+    image = torch.randn(2, 1, *(facts.size or [2 * n for n in facts.stride]))
+    expected = scores_of(network, image)
+    torch.testing.assert_close(scores_of(prepared(network, None), image), expected, atol=1e-3, rtol=1e-3)
+    half = scores_of(prepared(network, torch.bfloat16), image, torch.bfloat16)
+    plain = scores_of(network, image, torch.bfloat16)
+    spread = (plain - expected).abs().mean()  # what bf16 does to this network anyway
+    assert (half - expected).abs().mean() < 1.5 * spread + 1e-3
+
+
+@pytest.mark.parametrize("channels", [2, FEWEST_CHANNELS, 24])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("size", [(6, 7, 8), (11, 12, 13)])
+def test_instance_normalisation_stays_what_it_is(channels, affine, size):
+    norm = nn.InstanceNorm3d(channels, eps=1e-3, affine=affine)
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    network = nn.Sequential(nn.Conv3d(1, channels, 1), norm)
+    image = 3 + 5 * torch.randn(2, 1, *size)
+    ready = prepared(network, None)
+    assert not isinstance(ready[1], nn.InstanceNorm3d)
+    torch.testing.assert_close(ready(image), network(image), atol=1e-5, rtol=1e-4)
+
+
+def test_instance_normalisation_with_running_statistics_is_left():
+    network = nn.Sequential(nn.Conv3d(1, 8, 1), nn.InstanceNorm3d(8, track_running_stats=True)).eval()
+    assert isinstance(prepared(network, None)[1], nn.InstanceNorm3d)
+
+
+def test_a_network_in_training_is_left_alone_and_shares_its_other_weights():
+    network = nn.Sequential(nn.Conv3d(1, 8, 3), nn.InstanceNorm3d(8, affine=True), nn.Linear(4, 4))
+    before = [(name, value.dtype, value.stride(), value.data_ptr()) for name, value in network.named_parameters()]
+    ready = prepared(network, torch.bfloat16)
+    after = [(name, value.dtype, value.stride(), value.data_ptr()) for name, value in network.named_parameters()]
+    assert before == after
+    assert isinstance(network[1], nn.InstanceNorm3d)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert ready[1].weight is network[1].weight
+    assert ready[2].weight is network[2].weight
+    assert ready[0].weight.dtype == ready[0].bias.dtype == torch.bfloat16
+    assert ready[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_weights_that_are_worked_out_at_each_use_are_left():
+    class Doubled(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.InstanceNorm3d(16))
+    register_parametrization(network[0], "weight", Doubled())
+    image = torch.randn(1, 1, 14, 14, 14)
+    torch.testing.assert_close(prepared(network, None)(image), network(image), atol=1e-5, rtol=1e-4)
+
+
+def test_transformers_are_left():
+    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.LayerNorm(4))
+    assert prepared(network, torch.bfloat16) is network
