@@ -1,9 +1,10 @@
-"""The module SlicerCNNSeg: segments volumes with convolutional networks."""
+"""The module SlicerCNNSeg: segments and classifies volumes with convolutional networks."""
 
 import time
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 import vtk
 from slicer import (
@@ -14,7 +15,7 @@ from slicer import (
 )
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -24,15 +25,22 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from SlicerCNNSegLib.engine.catalogue import list_models
-from SlicerCNNSegLib.engine.errors import CNNSegError
+from SlicerCNNSegLib.engine.classification.around import MARGIN_MM
+from SlicerCNNSegLib.engine.errors import CNNSegError, InputError
 from SlicerCNNSegLib.engine.package import ModelPackage
-from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, PRECISIONS, SegmentationSettings
-from SlicerCNNSegLib.widgets.model_choice import ModelChoice
+from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, EXPLANATIONS, PRECISIONS, SegmentationSettings
+from SlicerCNNSegLib.widgets.channel_inputs import ChannelInputs
+from SlicerCNNSegLib.widgets.classify_run import ClassifyRequest, ClassifyRun
+from SlicerCNNSegLib.widgets.classify_tab import WHERE, ClassifyTab
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.run_status import RunStatus
 from SlicerCNNSegLib.widgets.segment_run import SegmentRequest, SegmentRun
+from SlicerCNNSegLib.widgets.segment_tab import SegmentTab
 from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
-from SlicerCNNSegLib.widgets.worker_run import RunEnd
+from SlicerCNNSegLib.widgets.worker_run import UNDER_WAY, RunEnd
+
+TABS = (SegmentTab, ClassifyTab)
+"""In the order in which the form has their pages."""
 
 
 class SlicerCNNSeg(ScriptedLoadableModule):
@@ -48,9 +56,9 @@ class SlicerCNNSeg(ScriptedLoadableModule):
         self.parent.dependencies = ["Segmentations", "Markups", "Tables"]
         self.parent.contributors = ["The CNNSeg contributors"]
         self.parent.helpText = _(
-            "Choose a volume and a model, restrict the run to a region of interest if the model needs one, and press "
-            "Apply. The network runs in a process of its own, so Slicer stays usable and the run can be cancelled. "
-            "Results are for research; they are no diagnosis."
+            "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs one, "
+            "and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can be "
+            "cancelled. Results are for research; they are no diagnosis."
         )
         self.parent.acknowledgementText = _(
             "The networks run on PyTorch and MONAI. Each model names the data it was trained on and its licence in "
@@ -72,13 +80,28 @@ def registerSegmentEditorEffect():
 
 @parameterNodeWrapper
 class SlicerCNNSegParameterNode:
-    """What the panel keeps in the scene: the fields of ``SegmentationSettings`` and the nodes."""
+    """What the panel keeps in the scene: the fields of the tasks' settings and the nodes."""
 
+    task: Annotated[str, Choice([tab.task for tab in TABS])] = SegmentTab.task
     inputVolume: vtkMRMLScalarVolumeNode
+    inputVolume2: vtkMRMLScalarVolumeNode
+    inputVolume3: vtkMRMLScalarVolumeNode
+    inputVolume4: vtkMRMLScalarVolumeNode
+
     model: str = DEFAULT_MODEL
     region: vtkMRMLMarkupsROINode
     outputSegmentation: vtkMRMLSegmentationNode
     volumesTable: vtkMRMLTableNode
+
+    classifier: str = ""
+    classifyWhere: Annotated[str, Choice(list(WHERE))] = WHERE[0]
+    classifyRegion: vtkMRMLMarkupsROINode
+    classifySegmentation: vtkMRMLSegmentationNode
+    margin: Annotated[float, WithinRange(0, 100)] = MARGIN_MM
+    explain: Annotated[str, Choice(list(EXPLANATIONS))] = ""
+    classesTable: vtkMRMLTableNode
+    heatMap: vtkMRMLScalarVolumeNode
+
     device: Annotated[str, Choice(list(DEVICES))] = "auto"
     precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
     mirror: bool = False
@@ -86,7 +109,7 @@ class SlicerCNNSegParameterNode:
 
 
 class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: shows the parameter node, starts a run and shows how it goes."""
+    """The panel: shows the parameter node, starts runs and shows how they go; each task has a tab."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -104,12 +127,12 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SlicerCNNSegLogic()
         self._status = RunStatus(self.ui, self.logic.cancel, _("under Advanced"))
-        self._models = ModelChoice(
-            self.ui.modelComboBox, self.ui.modelInfoLabel, "segmentation", on_chosen=self._modelChosen
-        )
+        self._inputs = ChannelInputs(self.ui)
+        self._tabs = [tab(self.ui) for tab in TABS]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.taskTabs.currentChanged.connect(self.onTaskChanged)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -133,13 +156,14 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, _caller, _event):
         """Show the fresh scene's parameters if the module is in view."""
         self._status.say("")
-        self.ui.resultsCollapsibleButton.visible = False
+        for tab in self._tabs:
+            tab.forget_results()
+            tab.show_results(current=False)
         if self.parent.isEntered:
             self.initializeParameterNode()
 
     def initializeParameterNode(self):
         """Take the scene's parameter node, and the first volume as long as none was chosen."""
-        self._models.fill(list_models())
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
@@ -149,6 +173,9 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._updateFromParameterNode)
+        self._parameterNode = None  # nothing is kept while the tabs are filled
+        for tab in self._tabs:
+            tab.connect_parameters(parameterNode)
         self._parameterNode = parameterNode
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -156,72 +183,77 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._updateFromParameterNode()
 
     def onApplyButton(self):
-        """Start a run."""
-        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
-            self.ui.resultsCollapsibleButton.visible = False
+        """Start a run of the current tab's task."""
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+            tab = self._tab
+            tab.forget_results()
             self._status.say("")
             try:
                 ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
-                self._started = time.monotonic()
-                self.logic.start(self._parameterNode, self._status.show_progress, self._showEnd)
+                request = tab.request(self._inputs.nodes(self._parameterNode, self._channels))
+                started = time.monotonic()
+                self.logic.start(
+                    request,
+                    self._status.show_progress,
+                    lambda end: self._showEnd(tab, end, round(time.monotonic() - started)),
+                )
             except CNNSegError as error:
                 self._status.show_problem(error)
             finally:
                 self._updateFromParameterNode()
 
-    def _modelChosen(self, modelId):
+    def onTaskChanged(self, index):
+        """Keep which tab is shown."""
         if self._parameterNode:
-            self._parameterNode.model = modelId
+            self._parameterNode.task = TABS[index].task
+
+    @property
+    def _tab(self):
+        """The tab of the task that is chosen."""
+        return self._tabs[[tab.task for tab in TABS].index(self._parameterNode.task)]
+
+    @property
+    def _channels(self):
+        """What the chosen model takes."""
+        package = self._tab.package
+        return package.channels if package is not None else ()
 
     def _updateFromParameterNode(self, _caller=None, _event=None):
         if not self._parameterNode:
             return
-        if self._models.id != self._parameterNode.model:
-            self._models.select(self._parameterNode.model)
         running = self.logic.running
-        missing = self._missing()
+        self._showTabs()
+        self._inputs.show(self._channels)
+        missing = self._inputs.missing(self._parameterNode, self._channels) or self._tab.missing()
         self.ui.applyButton.enabled = not running and not missing
-        self.ui.applyButton.toolTip = missing or _("Segment the volume with the model.")
+        self.ui.applyButton.toolTip = missing or _("Run the model on the volume.")
         self.ui.hintLabel.text = missing
         self.ui.hintLabel.visible = bool(missing) and not running
         self._status.show_running(running)
         self.ui.inputsCollapsibleButton.enabled = not running
-        self.ui.outputsCollapsibleButton.enabled = not running
+        self.ui.taskTabs.enabled = not running
         self.ui.advancedCollapsibleButton.enabled = not running
 
-    def _missing(self):
-        """What must be chosen before a run, or an empty text."""
-        entry = self._models.entry
-        if not self._parameterNode.inputVolume:
-            return _("Choose an input volume.")
-        if entry is None or entry.package is None:
-            return _("Choose a model.")
-        if len(entry.package.channels) > 1:
-            return _("This model needs {count} images; use segment_volume_node in the Python console.").format(
-                count=len(entry.package.channels)
-            )
-        return ""
+    def _showTabs(self):
+        """Show the chosen task's tab and results; the panel is as high as this tab needs, not the highest one."""
+        for number, tab in enumerate(self._tabs):
+            current = tab is self._tab
+            tab.show_parameters()
+            tab.show_results(current=current)
+            vertical = qt.QSizePolicy.Preferred if current else qt.QSizePolicy.Ignored
+            self.ui.taskTabs.widget(number).sizePolicy = qt.QSizePolicy(qt.QSizePolicy.Preferred, vertical)
+            if current:
+                self.ui.taskTabs.currentIndex = number
 
-    def _showEnd(self, end: RunEnd):
+    def _showEnd(self, tab, end: RunEnd, seconds):
         with slicer.util.tryWithErrorDisplay(_("The result could not be shown.")):
             if end.cancelled:
                 self._status.say(_("Cancelled."))
             elif end.problem:
                 self._status.show_problem(end.problem, end.details)
             else:
-                self._showResult(end)
+                self._status.say("\n".join([tab.show_result(end, seconds), *end.warnings]))
             self._updateFromParameterNode()
-
-    def _showResult(self, end: RunEnd):
-        node = end.shown.segmentation_node
-        found = node.GetSegmentation().GetNumberOfSegments()
-        text = _("Done in {seconds} s: {name}.") if found else _("Nothing was found in {seconds} s: {name} is empty.")
-        text = text.format(seconds=round(time.monotonic() - self._started), name=node.GetName())
-        self._status.say("\n".join([text, *end.warnings]))
-        if self._parameterNode:
-            self._parameterNode.volumesTable = end.shown.table_node
-        self.ui.volumesTableView.setMRMLTableNode(end.shown.table_node)
-        self.ui.resultsCollapsibleButton.visible = True
 
 
 class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
@@ -240,13 +272,13 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         """Whether a run is under way."""
         return self._run is not None and self._run.running
 
-    def start(self, parameterNode, onProgress, onEnd):
+    def start(self, request, onProgress, onEnd):
         """Start a run in the worker's process, and return at once.
 
         Parameters
         ----------
-        parameterNode:
-            What to segment and how.
+        request:
+            ``SegmentRequest`` or ``ClassifyRequest``.
         onProgress:
             Called with a fraction (0..1), the stage's name, and the seconds left (None when unknown).
         onEnd:
@@ -257,9 +289,11 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         CNNSegError
             The input cannot be used, or a run is under way; nothing was started.
         """
-        if not self.running:
-            self._run = SegmentRun(slicer.mrmlScene, shared_worker(), onProgress, onEnd)
-        self._run.start(requestOf(parameterNode))
+        if self.running:
+            raise InputError(UNDER_WAY)
+        run = ClassifyRun if isinstance(request, ClassifyRequest) else SegmentRun
+        self._run = run(slicer.mrmlScene, shared_worker(), onProgress, onEnd)
+        self._run.start(request)
 
     def cancel(self):
         """Stop a run; its end is told as usual."""
@@ -273,31 +307,6 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         release_worker()
 
 
-def requestOf(parameterNode):
-    """The parameter node's values as a request.
-
-    Raises
-    ------
-    SettingsError
-        A value makes no sense.
-    """
-    output = parameterNode.outputSegmentation
-    return SegmentRequest(
-        (parameterNode.inputVolume,),
-        SegmentationSettings(
-            model=parameterNode.model,
-            device=parameterNode.device,
-            precision=parameterNode.precision,
-            mirror=parameterNode.mirror,
-            force=parameterNode.force,
-        ),
-        parameterNode.region,
-        output,
-        # a segmentation that is replaced takes its table along; a new one gets a new table
-        parameterNode.volumesTable if output else None,
-    )
-
-
 class SlicerCNNSegTest(ScriptedLoadableModuleTest):
     """The module's test inside Slicer; the project's own tests cover the rest without it."""
 
@@ -307,7 +316,7 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run every test; called by "Reload and Test"."""
-        for test in (self.test_Models, self.test_RequestOfParameterNode, self.test_UnusableInputIsRefused):
+        for test in (self.test_Models, self.test_ParametersAreKeptInTheScene, self.test_UnusableInputIsRefused):
             self.setUp()
             test()
 
@@ -318,20 +327,19 @@ class SlicerCNNSegTest(ScriptedLoadableModuleTest):
         for entry in entries:
             assert isinstance(entry.package, ModelPackage), entry.problem
 
-    def test_RequestOfParameterNode(self):
-        """What is chosen in the panel is what is run."""
-        parameterNode = SlicerCNNSegLogic().getParameterNode()
-        parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "volume")
-        parameterNode.mirror = True
-        request = requestOf(parameterNode)
-        assert [node.GetName() for node in request.volume_nodes] == ["volume"]
-        assert request.settings == SegmentationSettings(mirror=True)
-
     def test_UnusableInputIsRefused(self):
         """A volume without voxels is an error in words, and nothing is started."""
         logic = SlicerCNNSegLogic()
-        parameterNode = logic.getParameterNode()
-        parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        request = SegmentRequest((volume,), SegmentationSettings())
         with self.assertRaisesRegex(CNNSegError, "empty"):  # noqa: PT027 - Slicer has no pytest
-            logic.start(parameterNode, lambda fraction, stage, secondsLeft: None, lambda end: None)
+            logic.start(request, lambda fraction, stage, secondsLeft: None, lambda end: None)
         assert not logic.running
+
+    def test_ParametersAreKeptInTheScene(self):
+        """What is chosen is found again by whoever asks for the parameter node."""
+        parameterNode = SlicerCNNSegLogic().getParameterNode()
+        parameterNode.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "volume")
+        parameterNode.mirror = True
+        again = SlicerCNNSegLogic().getParameterNode()
+        assert (again.inputVolume.GetName(), again.mirror) == ("volume", True)

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
 from SlicerCNNSegLib.engine.errors import WeightsError
 from SlicerCNNSegLib.engine.files.atomic import replacing
-from SlicerCNNSegLib.engine.labels import Code, Label
+from SlicerCNNSegLib.engine.labels import ClassLabel, Code, Label
 from SlicerCNNSegLib.engine.overlaps import Compound
 from SlicerCNNSegLib.engine.progress import advance
 from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
+from SlicerCNNSegLib.engine.settings import ClassificationSettings
 
 LAUNCH = (
     f"import json, sys; sys.path[:0] = {{folders!r}} + [{str(Path(__file__).parent)!r}]; "
@@ -38,7 +40,7 @@ LABELS = (
 def run(settings, volumes, progress):
     """What the tests' workers do."""
     behaviour = Path(os.environ["FAKE_BEHAVIOUR"]).read_text(encoding="utf-8")
-    notes = {"pid": os.getpid(), "child": 0, "settings": settings.to_json()}
+    notes = {"pid": os.getpid(), "child": 0, "settings": settings.to_json(), "volumes": [v.source for v in volumes]}
     if behaviour == "hang":
         notes["child"] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
     with replacing(Path(os.environ["FAKE_NOTES"])) as part:
@@ -47,13 +49,37 @@ def run(settings, volumes, progress):
     print("something of torch's", file=sys.stderr, flush=True)
     if behaviour in ACTS:
         ACTS[behaviour](progress)
-    return answer(settings, volumes)
+    return classified(settings, volumes) if isinstance(settings, ClassificationSettings) else answer(settings, volumes)
 
 
 def answer(settings, volumes):
     """Label 1 below 0 and 2 above, with a record that has every field."""
     volume = volumes[0]
     labelmap = np.where(volume.array[0] < 0, 1, 2).astype(np.uint8)
+    whole = Compound(Label(3, "Both", (0.5, 0.5, 0.5)), frozenset({1, 2}))
+    return SegmentationResult(labelmap, volume.geometry, LABELS, record_of("segmentation", settings, volume), (whole,))
+
+
+def classified(settings, volumes):
+    """Of each region 0.75 for the first class; the heat map is hot where the image is bright."""
+    volume = volumes[0]
+    boxes = [(r.name, *r.index_box(volume.geometry)) for r in settings.regions]
+    boxes = boxes or [("", (0, 0, 0), volume.geometry.size_ijk)]
+    explanation = None
+    if settings.explain:
+        heat = (volume.array[0] > 0).astype(np.float32)
+        explanation = Explanation(settings.explain, "", ("Ill",) * len(boxes), heat)
+    return ClassificationResult(
+        (ClassLabel("Ill"), ClassLabel("Well")),
+        tuple(Prediction(name, start, stop, (0.75, 0.25)) for name, start, stop in boxes),
+        volume.geometry,
+        record_of("classification", settings, volume),
+        explanation,
+    )
+
+
+def record_of(task, settings, volume):
+    """A record that has every field."""
     described = {
         "source": volume.source,
         "identifiers": dict(volume.identifiers),
@@ -62,8 +88,8 @@ def answer(settings, volumes):
         "size_ijk": list(volume.geometry.size_ijk),
         "ijk_to_ras": volume.ijk_to_ras.tolist(),
     }
-    record = RunRecord(
-        task="segmentation",
+    return RunRecord(
+        task=task,
         model_id=settings.model,
         model_version="1",
         model_sha256="0" * 64,
@@ -76,8 +102,6 @@ def answer(settings, volumes):
         warnings=("Mind the gap.",),
         started="2026-01-01T00:00:00+00:00",
     )
-    whole = Compound(Label(3, "Both", (0.5, 0.5, 0.5)), frozenset({1, 2}))
-    return SegmentationResult(labelmap, volume.geometry, LABELS, record, (whole,))
 
 
 def windows(progress):

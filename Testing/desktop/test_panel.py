@@ -41,7 +41,7 @@ def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):
 
     labels = (a_panel.ui.modelInfoLabel, a_panel.ui.statusLabel, a_panel.ui.hintLabel)
     assert all(label.textFormat == Qt.TextFormat.PlainText for label in labels)
-    choice = a_panel._models
+    choice = a_panel._tabs[0].models
     package = choice.entry.package
     monkeypatch.setattr(choice, "_entries", [CatalogueEntry("m", package.folder, replace(package, description="<b>"))])
     choice._combo_box.currentIndex = 0
@@ -57,11 +57,30 @@ def test_a_broken_model_says_why_and_cannot_be_applied(a_panel, a_volume):
     assert not a_panel.ui.applyButton.enabled
 
 
-def test_a_model_of_two_channels_points_to_the_console(a_panel, a_volume):
-    a_volume()
+def test_models_that_cannot_be_used_are_greyed_with_the_reason(a_panel):
+    from PySide6.QtCore import Qt
+
+    items = [a_panel.ui.modelComboBox.model().item(n) for n in range(3)]
+    assert [bool(item.flags() & Qt.ItemFlag.ItemIsEnabled) for item in items] == [False, True, True]
+    assert items[0].toolTip() == "The model broken lacks configs/metadata.json."
+
+
+def test_a_model_of_two_channels_gets_two_images(desktop, a_panel, a_volume, behaviour):
+    first, second = a_volume("first"), a_volume("second")
     a_panel.ui.modelComboBox.currentIndex = 2
     assert a_panel.logic.getParameterNode().model == "two-channels"
-    assert "needs 2 images; use segment_volume_node" in a_panel.ui.hintLabel.text
+    assert a_panel.ui.inputVolumeLabel.text == "T1:"
+    assert a_panel.ui.inputVolume2Label.text == "T2:"
+    assert a_panel.ui.inputVolume2Selector.visible
+    assert not a_panel.ui.inputVolume3Selector.visible
+    assert a_panel.ui.hintLabel.text == "Choose an image for T2."
+    a_panel.ui.inputVolumeSelector.setCurrentNode(second)
+    a_panel.ui.inputVolume2Selector.setCurrentNode(first)
+    run_to_end(desktop, a_panel)
+    assert behaviour.notes["volumes"] == ["second", "first"]
+    a_panel.ui.modelComboBox.currentIndex = 1
+    assert a_panel.ui.inputVolumeLabel.text == "Input volume:"
+    assert not a_panel.ui.inputVolume2Selector.visible
 
 
 def test_no_model_at_all_says_where_to_put_one(desktop, a_panel, monkeypatch, tmp_path):

@@ -117,7 +117,7 @@ def test_a_second_apply_finds_the_worker_warm(desktop, a_panel, a_volume, behavi
 def test_progress_is_shown_and_an_apply_meanwhile_is_refused(desktop, a_panel, a_volume, behaviour):
     from SlicerCNNSegLib.engine.errors import InputError
 
-    a_volume()
+    volume = a_volume()
     start_run(desktop, a_panel, behaviour, "windows")
     assert a_panel.ui.progressBar.value >= 49
     assert a_panel.ui.progressBar.visible
@@ -125,7 +125,7 @@ def test_progress_is_shown_and_an_apply_meanwhile_is_refused(desktop, a_panel, a
     assert not a_panel.ui.applyButton.enabled
     assert not a_panel.ui.inputsCollapsibleButton.enabled
     with pytest.raises(InputError, match="A run is under way"):
-        a_panel.logic.start(a_panel.logic.getParameterNode(), lambda *_: None, lambda _: None)
+        a_panel.logic.start(a_panel._tab.request((volume,)), lambda *_: None, lambda _: None)
     desktop.wait_until(lambda: a_panel.ui.statusLabel.text.endswith(" left"))
     assert a_panel.ui.statusLabel.text.startswith("Running the network, about ")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 
 from slicer.i18n import tr as _
 
 from ..engine.catalogue import CatalogueEntry, user_models_folder
+from ..engine.classification.model import ClassificationModel
+from ..engine.errors import CNNSegError
 from ..engine.package import ModelPackage
 
 NAMED_LABELS = 6
@@ -41,7 +44,9 @@ class ModelChoice:
     def fill(self, entries: Sequence[CatalogueEntry]) -> None:
         """List the models of the task, and greyed, with the reason, those that cannot be read."""
         chosen = self.id
-        self._entries = [entry for entry in entries if entry.package is None or entry.package.task == self._task]
+        self._entries = [
+            _checked(entry) for entry in entries if entry.package is None or entry.package.task == self._task
+        ]
         self._updating = True
         self._combo_box.clear()
         for number, entry in enumerate(self._entries):
@@ -69,6 +74,11 @@ class ModelChoice:
         return self._entries[index] if 0 <= index < len(self._entries) else None
 
     @property
+    def first_usable(self) -> str:
+        """Id of the first model that can be used, or empty."""
+        return next((entry.id for entry in self._entries if entry.package), "")
+
+    @property
     def id(self) -> str:
         """The chosen model's id, or empty."""
         return self.entry.id if self.entry else ""
@@ -94,11 +104,24 @@ class ModelChoice:
 
 
 def describe_model(package: ModelPackage) -> str:
-    """What a model finds, in which images, and its licence."""
-    names = [label.name for label in package.labels]
+    """What a model finds or tells apart, in which images, and its licence."""
+    names = [one.name for one in package.classes or package.labels]
     found = ", ".join(names[:NAMED_LABELS])
     if len(names) > NAMED_LABELS:
         found = _("{names} and {count} more").format(names=found, count=len(names) - NAMED_LABELS)
-    return _("Finds: {found}\nImages: {modality}. Licence: {licence}").format(
-        found=found, modality=package.modality or _("any"), licence=package.licence
+    what = _("Tells apart: {found}") if package.classes else _("Finds: {found}")
+    images = _("Images: {modality}. Licence: {licence}").format(
+        modality=package.modality or _("any"), licence=package.licence
     )
+    return f"{what.format(found=found)}\n{images}"
+
+
+def _checked(entry: CatalogueEntry) -> CatalogueEntry:
+    """The entry; of a classifier that cannot be run, without its package and with the reason."""
+    if entry.package is None or entry.package.task != "classification":
+        return entry
+    try:
+        ClassificationModel.of(entry.package)
+    except CNNSegError as error:
+        return replace(entry, package=None, problem=str(error))
+    return entry

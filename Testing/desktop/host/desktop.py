@@ -138,12 +138,16 @@ class Desktop:
 
     def picture(self, widget, width_px: int = PANEL_WIDTH_PX) -> QtGui.QPixmap:
         """The panel at a width, as high as it needs."""
-        panel = widget.parent
-        panel.resize(width_px, panel.minimumSizeHint().height())
-        self.process_events()
-        panel.resize(width_px, max(panel.heightForWidth(width_px), panel.minimumSizeHint().height()))
-        self.process_events()
-        return panel.grab()
+        return picture_of(self, widget.parent, width_px)
+
+
+def picture_of(desktop: Desktop, panel: QtWidgets.QWidget, width_px: int) -> QtGui.QPixmap:
+    """A widget at a width, as high as it needs."""
+    panel.resize(width_px, panel.minimumSizeHint().height())
+    desktop.process_events()
+    panel.resize(width_px, max(panel.heightForWidth(width_px), panel.minimumSizeHint().height()))
+    desktop.process_events()
+    return panel.grab()
 
 
 @cache

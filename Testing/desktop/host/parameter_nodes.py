@@ -85,6 +85,7 @@ class Binding:
             QtWidgets.QCheckBox: "stateChanged",
             QtWidgets.QComboBox: "currentIndexChanged",
             QtWidgets.QSpinBox: "valueChanged",
+            QtWidgets.QDoubleSpinBox: "valueChanged",
             QtWidgets.QLineEdit: "textChanged",
             qMRMLNodeComboBox: "currentNodeChanged",
             ctkPathLineEdit: "currentPathChanged",
@@ -98,7 +99,7 @@ class Binding:
                 self.widget.setChecked(value)
             case QtWidgets.QComboBox():
                 self.widget.setCurrentText(value)
-            case QtWidgets.QSpinBox():
+            case QtWidgets.QSpinBox() | QtWidgets.QDoubleSpinBox():
                 self.widget.setValue(value)
             case QtWidgets.QLineEdit():
                 self.widget.setText(value)
@@ -113,7 +114,7 @@ class Binding:
                 value = self.widget.isChecked()
             case QtWidgets.QComboBox():
                 value = self.widget.currentText()
-            case QtWidgets.QSpinBox():
+            case QtWidgets.QSpinBox() | QtWidgets.QDoubleSpinBox():
                 value = self.widget.value()
             case QtWidgets.QLineEdit():
                 value = self.widget.text()

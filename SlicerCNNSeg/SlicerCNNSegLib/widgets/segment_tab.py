@@ -1,0 +1,59 @@
+"""The tab *Segment*: a model, a region and a segmentation to fill."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from ..engine.settings import SegmentationSettings
+from .segment_run import SegmentRequest
+from .task_tab import TaskTab
+from .worker_run import RunEnd
+
+
+class SegmentTab(TaskTab):
+    """Volumes to a segmentation."""
+
+    task = "segmentation"
+    model_parameter = "model"
+
+    def __init__(self, ui) -> None:
+        super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel)
+        self._shown = False
+
+    def request(self, volume_nodes) -> SegmentRequest:
+        """What to segment."""
+        parameters = self._parameters
+        return SegmentRequest(
+            volume_nodes,
+            SegmentationSettings(
+                model=parameters.model,
+                device=parameters.device,
+                precision=parameters.precision,
+                mirror=parameters.mirror,
+                force=parameters.force,
+            ),
+            parameters.region,
+            parameters.outputSegmentation,
+            # a segmentation that is replaced takes its table along; a new one gets a new table
+            parameters.volumesTable if parameters.outputSegmentation else None,
+        )
+
+    def show_result(self, end: RunEnd, seconds: int) -> str:
+        """Show the volumes; says what was made."""
+        self._shown = True
+        node = end.shown.segmentation_node
+        if self._parameters is not None:
+            self._parameters.volumesTable = end.shown.table_node
+        self.ui.volumesTableView.setMRMLTableNode(end.shown.table_node)
+        found = node.GetSegmentation().GetNumberOfSegments()
+        text = _("Done in {seconds} s: {name}.") if found else _("Nothing was found in {seconds} s: {name} is empty.")
+        return text.format(seconds=seconds, name=node.GetName())
+
+    def show_results(self, *, current: bool) -> None:
+        """Show the table of volumes, or hide it."""
+        self.ui.resultsCollapsibleButton.visible = current and self._shown
+
+    def forget_results(self) -> None:
+        """Hide the table of volumes."""
+        self._shown = False
+        self.ui.volumesTableView.setMRMLTableNode(None)

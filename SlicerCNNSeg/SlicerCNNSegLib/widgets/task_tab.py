@@ -1,0 +1,86 @@
+"""What the panel wants of a task's tab: to show the parameters, to make a request of them, to show the result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from ..engine.catalogue import list_models
+from ..engine.package import ModelPackage
+from .model_choice import ModelChoice
+from .worker_run import RunEnd
+
+
+class TaskTab(ABC):
+    """One task of the panel.
+
+    Parameters
+    ----------
+    ui:
+        The form's widgets; a tab uses those of its own page and of its own results.
+    combo_box, info_label:
+        Those of them that choose the model.
+    """
+
+    task: str
+    """One of ``engine.package.TASKS``."""
+
+    model_parameter: str
+    """The parameter that holds the model's id."""
+
+    def __init__(self, ui, combo_box, info_label) -> None:
+        self.ui = ui
+        self._parameters: Any = None
+        self.models = ModelChoice(combo_box, info_label, self.task, self._model_chosen)
+
+    @property
+    def package(self) -> ModelPackage | None:
+        """The chosen model, if it can be run."""
+        entry = self.models.entry
+        return entry.package if entry is not None else None
+
+    def connect_parameters(self, parameters: Any) -> None:
+        """Keep what is chosen in this parameter node from now on; None for none."""
+        self._parameters = parameters
+        if parameters is not None:
+            self.models.fill(list_models())
+            if not getattr(parameters, self.model_parameter):
+                setattr(parameters, self.model_parameter, self.models.first_usable)
+
+    def show_parameters(self) -> None:
+        """Show what the parameter node holds."""
+        chosen = getattr(self._parameters, self.model_parameter)
+        if self.models.id != chosen:
+            self.models.select(chosen)
+
+    def missing(self) -> str:
+        """What must be chosen before a run, besides the volumes; "" for nothing."""
+        return "" if self.package is not None else _("Choose a model.")
+
+    @abstractmethod
+    def request(self, volume_nodes: tuple[Any, ...]) -> Any:
+        """What to run on the volumes.
+
+        Raises
+        ------
+        CNNSegError
+            A value makes no sense.
+        """
+
+    @abstractmethod
+    def show_result(self, end: RunEnd, seconds: int) -> str:
+        """Show the result of a run that took so long; gives the line that says what came out."""
+
+    @abstractmethod
+    def show_results(self, *, current: bool) -> None:
+        """Show the last result as long as the tab is the current one and the scene has it."""
+
+    @abstractmethod
+    def forget_results(self) -> None:
+        """Show no result any more: what was found stays in the scene, but is not what is asked for now."""
+
+    def _model_chosen(self, model_id: str) -> None:
+        if self._parameters is not None:
+            setattr(self._parameters, self.model_parameter, model_id)

@@ -1,0 +1,237 @@
+"""Every state of panel and effect as a picture, to look at: ``python Testing/desktop/panel_states.py FOLDER [MODE]``.
+
+The results are made up, by a worker without a process; ``take_screenshots.py`` makes those of real runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCKED_PX = 380
+LONG = "CT thorax abdomen pelvis portal venous phase 1.5 mm Br40 axial reconstruction 3"
+DETAILS = (
+    "Traceback (most recent call last)\n  torch.OutOfMemoryError\nLog file: /home/me/.cache/cnnseg/logs/worker.log"
+)
+DARK = {"Window": "#353535", "Base": "#2a2a2a", "AlternateBase": "#353535", "Button": "#353535", "Highlight": "#2a82da"}
+LIGHT_TEXT = ("WindowText", "Text", "ButtonText", "ToolTipText", "HighlightedText")
+
+
+def main() -> int:
+    """Write the pictures into the folder that the first argument names; MODE is light, dark, or both when left out."""
+    folder, modes = Path(sys.argv[1]), sys.argv[2:] or ["light", "dark"]
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.path[:0] = [str(PROJECT / name) for name in ("Testing", "SlicerCNNSeg", "SlicerCNNSegTrain")]
+    from desktop.host import start
+
+    desktop = start()
+    desktop.show_properties_to(__name__)
+    with tempfile.TemporaryDirectory() as models:
+        os.environ["CNNSEG_MODELS"] = models
+        write_classifier(Path(models, "chest-xray"))
+        for mode in modes:
+            if mode == "dark":
+                make_dark(desktop.application)
+            States(desktop, folder, mode).take()
+    return 0
+
+
+def write_classifier(folder: Path) -> None:
+    """A classifier as far as a list of models looks at it; and a folder that is no model."""
+    from SlicerCNNSegLib.engine.catalogue import EMBEDDED_MODELS
+
+    shutil.copytree(EMBEDDED_MODELS / "hippocampus-mr", folder)
+    path = folder / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    classes = [{"name": "Pneumonia"}, {"name": "No finding"}]
+    title = "Pneumonia on chest X-rays"
+    metadata["cnnseg"] |= {"id": folder.name, "task": "classification", "title": title, "classes": classes}
+    path.write_text(json.dumps(metadata), encoding="utf-8")
+    (folder.parent / "broken").mkdir()
+
+
+def make_dark(application: Any) -> None:
+    """Colours like those of Slicer's dark style."""
+    from PySide6 import QtGui
+
+    palette = QtGui.QPalette()
+    for role, colour in (*DARK.items(), *((text, "#ffffff") for text in LIGHT_TEXT)):
+        palette.setColor(getattr(QtGui.QPalette.ColorRole, role), QtGui.QColor(colour))
+    application.setPalette(palette)
+
+
+class States:
+    """Takes the pictures of one colour scheme."""
+
+    def __init__(self, desktop: Any, folder: Path, mode: str) -> None:
+        from SlicerCNNSegLib.widgets import shared_worker
+        from SlicerCNNSegLib.worker.fake import FakeWorker
+
+        self.desktop, self.folder, self.mode = desktop, folder, mode
+        self.worker = FakeWorker()
+        shared_worker._workers[:] = [self.worker]
+
+    def take(self) -> None:
+        """Panel and effect, one state after the other."""
+        panel = self.desktop.open("SlicerCNNSeg")
+        self.save(panel.parent, "empty")
+        volume = self.add_volume("MRHead")
+        panel.enter()
+        self.save(panel.parent, "ready")
+        self.segment(panel, volume)
+        self.classify(panel, volume)
+        self.effect(volume)
+        self.desktop.close(panel)
+        self.desktop.clear_scene()
+
+    def segment(self, panel: Any, volume: Any) -> None:
+        """The tab Segment while a run goes, after it, after a fault, and with long names."""
+        from SlicerCNNSegLib.engine.errors import OutOfMemoryError
+        from SlicerCNNSegLib.worker.interface import Ended, Progressed
+
+        ui = panel.ui
+        running = Progressed(0.42, "Running the network", 75.0)
+        self.run(panel, [running], lambda: ui.statusLabel.text.startswith("Running"))
+        self.save(panel.parent, "running")
+        ui.cancelButton.click()
+        self.wait(panel)
+        self.run(panel, [Ended(self.segmentation(volume))])
+        self.save(panel.parent, "done")
+        problem = OutOfMemoryError(
+            "Memory ran out (24.0 GiB on cuda:0). Restrict the run to a region of interest, or choose the device cpu."
+        )
+        self.run(panel, [Ended(error=problem, details=DETAILS)])
+        self.save(panel.parent, "error")
+        ui.detailsButton.click()
+        ui.advancedCollapsibleButton.collapsed = False
+        self.save(panel.parent, "error-details")
+        ui.detailsButton.click()
+        ui.advancedCollapsibleButton.collapsed = True
+        volume.SetName(LONG)
+        ui.inputVolumeSelector.setMRMLScene(volume.GetScene())
+        self.run(panel, [Ended(self.segmentation(volume))])
+        self.save(panel.parent, "long-names")
+        volume.SetName("MRHead")
+        ui.inputVolumeSelector.setMRMLScene(volume.GetScene())
+
+    def classify(self, panel: Any, volume: Any) -> None:
+        """The tab Classify before and after a run."""
+        from SlicerCNNSegLib.worker.interface import Ended
+
+        panel.ui.taskTabs.currentIndex = 1
+        self.save(panel.parent, "classify-ready")
+        panel.ui.whereComboBox.currentIndex = 2
+        self.save(panel.parent, "classify-around-segments")
+        panel.ui.whereComboBox.currentIndex = 0
+        panel.ui.explainComboBox.currentIndex = 1
+        self.run(panel, [Ended(self.classification(volume))])
+        self.save(panel.parent, "classify-done")
+
+    def effect(self, volume: Any) -> None:
+        """The Segment Editor effect: ready, with a preview, for the selected segment, and its dialog."""
+        import slicer
+        from desktop.host.segment_editor import Editor
+
+        import SlicerCNNSeg
+        from SegmentEditorCNNSegLib.segment_choice import SegmentChoice
+        from SlicerCNNSegLib.engine.catalogue import find_model
+        from SlicerCNNSegLib.scene.segment_matching import Match
+        from SlicerCNNSegLib.worker.interface import Ended
+
+        SlicerCNNSeg.registerSegmentEditorEffect()
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+        node.CreateDefaultDisplayNodes()
+        editor = Editor(slicer.qSlicerSegmentEditorEffectFactory.instance().registeredEffects()[0])
+        editor.choose(node, volume)
+        editor.frame.show()
+        self.save(editor.frame, "effect-ready")
+        ui = editor.python._form.ui
+        self.worker.events = [Ended(self.segmentation(volume))]
+        ui.previewButton.click()
+        self.desktop.wait_until(lambda: not ui.progressBar.visible)
+        self.save(editor.frame, "effect-preview")
+        ui.fillComboBox.currentIndex = 1
+        ui.whereComboBox.currentIndex = 1
+        self.save(editor.frame, "effect-selected-segment")
+        segmentation = node.GetSegmentation()
+        segmentation.AddEmptySegment("a", "Hippocampus")
+        matches = [Match(label, "a", is_sure=False) for label in find_model("hippocampus-mr").labels]
+        choice = SegmentChoice(matches, segmentation, editor.frame)
+        self.save(choice.dialog, "effect-dialog")
+        editor.close()
+
+    def run(self, panel: Any, events: list[Any], until: Any = None) -> None:
+        """Press Apply; the worker tells these events."""
+        self.worker.events = events
+        panel.ui.applyButton.click()
+        self.desktop.wait_until(until or (lambda: not panel.logic.running))
+
+    def wait(self, panel: Any) -> None:
+        self.desktop.wait_until(lambda: not panel.logic.running)
+
+    def save(self, widget: Any, name: str) -> None:
+        """A picture of the widget in a docked width, as high as it needs."""
+        from desktop.host.desktop import picture_of
+
+        self.desktop.process_events()
+        picture_of(self.desktop, widget, DOCKED_PX).save(str(self.folder / f"{name}-{self.mode}.png"))
+
+    def add_volume(self, name: str) -> Any:
+        import slicer
+
+        from SlicerCNNSegLib.engine.volume import Volume
+        from SlicerCNNSegLib.scene.volumes import node_from_volume
+
+        array = np.random.default_rng(0).normal(size=(1, 18, 20, 22)).astype(np.float32)
+        return node_from_volume(slicer.mrmlScene, Volume(array, np.eye(4), modality="MR"), name)
+
+    def segmentation(self, volume: Any) -> Any:
+        """A made-up result of hippocampus-mr."""
+        from worker_behaviours import record_of
+
+        from SlicerCNNSegLib.engine.catalogue import find_model
+        from SlicerCNNSegLib.engine.result import SegmentationResult
+        from SlicerCNNSegLib.engine.settings import SegmentationSettings
+        from SlicerCNNSegLib.scene.volumes import volume_from_node
+
+        seen = volume_from_node(volume)
+        labelmap = np.zeros(seen.geometry.shape_kji, np.uint8)
+        labelmap[4:9, 5:12, 6:12], labelmap[9:14, 5:12, 6:14] = 1, 2
+        record = record_of("segmentation", SegmentationSettings(), seen)
+        warning = (
+            "The model hippocampus-mr was trained on images of 28-43 mm, but ran on 22 mm: choose a larger region."
+        )
+        record = replace(record, warnings=(warning,))
+        return SegmentationResult(labelmap, seen.geometry, find_model("hippocampus-mr").labels, record)
+
+    def classification(self, volume: Any) -> Any:
+        """A made-up result of a classifier, with a heat map."""
+        from worker_behaviours import record_of
+
+        from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
+        from SlicerCNNSegLib.engine.labels import ClassLabel
+        from SlicerCNNSegLib.engine.settings import ClassificationSettings
+        from SlicerCNNSegLib.scene.volumes import volume_from_node
+
+        seen = volume_from_node(volume)
+        record = replace(record_of("classification", ClassificationSettings("chest-xray"), seen), warnings=())
+        return ClassificationResult(
+            (ClassLabel("Pneumonia"), ClassLabel("No finding")),
+            (Prediction("", (0, 0, 0), seen.geometry.size_ijk, (0.934, 0.066)),),
+            seen.geometry,
+            record,
+            Explanation("gradcam", "", ("Pneumonia",), np.ones(seen.geometry.shape_kji, np.float32)),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

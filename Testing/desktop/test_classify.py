@@ -1,0 +1,231 @@
+"""The tab Classify, with real worker processes whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tiny_model import RANDOM_UNET, write_tiny_model
+from worker_control import gone
+
+
+@pytest.fixture(scope="module")
+def classifiers(a_models_folder):
+    """A classifier that can be run, and one that cannot: a class alone is nothing to tell apart."""
+    made = []
+    for name, classes in (("one-class", ("Ill",)), ("two-classes", ("Ill", "Well"))):
+        folder = write_tiny_model(a_models_folder / name, network=RANDOM_UNET)
+        path = folder / "configs" / "metadata.json"
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata["cnnseg"] |= {"task": "classification", "title": name, "classes": [{"name": one} for one in classes]}
+        path.write_text(json.dumps(metadata), encoding="utf-8")
+        made.append(folder)
+    yield
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def a_tab(classifiers, a_panel, behaviour):
+    """The panel with the tab Classify shown."""
+    a_panel.ui.taskTabs.currentIndex = 1
+    return a_panel
+
+
+def run_to_end(desktop, panel):
+    panel.ui.applyButton.click()
+    desktop.wait_until(lambda: not panel.logic.running)
+
+
+def start_run(desktop, panel, behaviour, name):
+    behaviour(name)
+    panel.ui.applyButton.click()
+    desktop.wait_until(lambda: panel.ui.statusLabel.text.startswith("Running the network"))
+    return behaviour.notes
+
+
+def nodes(kind):
+    import slicer
+
+    return list(slicer.mrmlScene.GetNodesByClass(kind))
+
+
+def an_roi(name="box"):
+    import slicer
+    import vtk
+
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    roi.SetSize(8, 6, 10)
+    roi.SetCenter(vtk.vtkVector3d(10, 10, 12))
+    return roi
+
+
+def test_classifiers_are_listed_by_themselves_the_unusable_greyed(a_tab):
+    from PySide6.QtCore import Qt
+
+    box = a_tab.ui.classifierComboBox
+    assert [box.itemText(n) for n in range(box.count)] == [
+        "broken (cannot be used)",
+        "one-class (cannot be used)",
+        "two-classes",
+    ]
+    assert [bool(box.model().item(n).flags() & Qt.ItemFlag.ItemIsEnabled) for n in range(3)] == [False, False, True]
+    assert "needs at least 2 classes" in box.model().item(1).toolTip()
+    assert a_tab.ui.classifierInfoLabel.text == "Tells apart: Ill, Well\nImages: MR. Licence: Apache-2.0"
+    assert a_tab.ui.modelComboBox.count == 3, "the other tab lists models that segment"
+
+
+def test_probabilities_are_shown_and_kept(desktop, a_tab, a_volume, behaviour):
+    from SlicerCNNSegLib.scene.classifications import classes_of
+    from SlicerCNNSegLib.scene.records import record_of
+
+    volume = a_volume("chest")
+    run_to_end(desktop, a_tab)
+    assert behaviour.notes["settings"]["model"] == "two-classes"
+    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Ill 75%.")
+    assert a_tab.ui.statusLabel.text.splitlines()[1:] == ["Mind the gap."]
+    (table,) = nodes("vtkMRMLTableNode")
+    assert [[table.GetCellText(row, column) for column in (1, 2, 4)] for row in range(2)] == [
+        ["Ill", "0.75", "1"],
+        ["Well", "0.25", "0"],
+    ]
+    assert record_of(table)["warnings"] == ["Mind the gap."]
+    assert classes_of(volume)[0]["decided"] == ["Ill"]
+    view = a_tab.ui.classesTableView
+    assert view.visible
+    assert [view.isColumnHidden(n) for n in range(5)] == [True, False, False, True, False]
+    assert not a_tab.ui.resultsCollapsibleButton.visible
+    a_tab.ui.taskTabs.currentIndex = 0
+    assert not a_tab.ui.classesCollapsibleButton.visible
+    a_tab.ui.taskTabs.currentIndex = 1
+    assert a_tab.ui.classesCollapsibleButton.visible
+
+
+def test_a_region_of_interest(desktop, a_tab, a_volume, behaviour):
+    a_volume()
+    a_tab.ui.whereComboBox.currentIndex = 1
+    assert a_tab.ui.hintLabel.text == "Choose a region of interest."
+    a_tab.ui.classifyRegionSelector.setCurrentNode(an_roi())
+    run_to_end(desktop, a_tab)
+    assert behaviour.notes["settings"]["regions"] == ["ras:6,14,7,13,7,17"]
+
+
+def test_around_segments(desktop, a_tab, a_volume, behaviour):
+    import slicer
+
+    from SlicerCNNSegLib.scene.geometry import local_ijk_to_ras, oriented_labelmap
+
+    volume = a_volume()
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    drawn.GetSegmentation().SetSourceRepresentationName(kind)
+    for number, name in enumerate(("Upper", "Lower")):
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        image = oriented_labelmap(np.ones((2, 3, 4), np.uint8), local_ijk_to_ras(volume), (5, 5, 4 + 6 * number))
+        segment.AddRepresentation(kind, image)
+        drawn.GetSegmentation().AddSegment(segment)
+    a_tab.ui.whereComboBox.currentIndex = 2
+    assert a_tab.ui.hintLabel.text == "Choose a segmentation."
+    a_tab.ui.segmentsSelector.setCurrentNode(drawn)
+    a_tab.ui.marginSpinBox.value = 2.0
+    run_to_end(desktop, a_tab)
+    assert behaviour.notes["settings"]["regions"] == ["Upper=ras:3,10,3,9,4,9.5", "Lower=ras:3,10,3,9,13,18.5"]
+    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Upper: Ill 75%; Lower: Ill 75%.")
+    assert not a_tab.ui.classesTableView.isColumnHidden(0)
+
+
+def test_the_heat_map_lies_over_the_image_until_the_next_run(desktop, a_tab, a_volume, behaviour):
+    import slicer
+
+    volume = a_volume("chest")
+    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    view.SetLayoutName("Red")
+    view.SetBackgroundVolumeID(volume.GetID())
+    a_tab.ui.explainComboBox.currentIndex = 2
+    run_to_end(desktop, a_tab)
+    assert behaviour.notes["settings"]["explain"] == "gradcam++"
+    (heat,) = (node for node in nodes("vtkMRMLScalarVolumeNode") if node is not volume)
+    assert view.GetForegroundVolumeID() == heat.GetID()
+    assert a_tab.logic.getParameterNode().heatMap is heat
+    a_tab.ui.explainComboBox.currentIndex = 0
+    start_run(desktop, a_tab, behaviour, "windows")
+    assert view.GetForegroundVolumeID() is None, "an old map is never shown as new"
+    assert not a_tab.ui.classesCollapsibleButton.visible
+    a_tab.ui.cancelButton.click()
+    desktop.wait_until(lambda: not a_tab.logic.running)
+    assert heat in nodes("vtkMRMLScalarVolumeNode"), "it stays in the scene"
+
+
+def test_what_is_chosen_is_found_again(desktop, a_tab, a_volume):
+    a_volume()
+    a_tab.ui.whereComboBox.currentIndex = 2
+    a_tab.ui.explainComboBox.currentIndex = 3
+    a_tab.ui.marginSpinBox.value = 7.5
+    run_to_end(desktop, a_tab)
+    desktop.close(a_tab)
+    again = desktop.open("SlicerCNNSeg")
+    assert again.ui.taskTabs.currentIndex == 1
+    assert again.ui.whereComboBox.currentText == "Around segments"
+    assert again.ui.explainComboBox.currentText == "Occlusion (slow)"
+    assert again.ui.marginSpinBox.value == 7.5
+    assert again.ui.classifierComboBox.currentText == "two-classes"
+    a_tab.setup()  # the fixture closes it once more
+    desktop.close(again)
+
+
+FAULTS = [
+    ("killed", "The worker was killed"),
+    ("memory", "Memory ran out"),
+    ("corrupt", "The weights model.safetensors cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "problem"), FAULTS, ids=[name for name, _ in FAULTS])
+def test_after_a_fault_the_tab_is_usable_and_nothing_old_is_shown(desktop, a_tab, a_volume, behaviour, name, problem):
+    from SlicerCNNSegLib.scene.classifications import classes_of
+
+    volume = a_volume()
+    run_to_end(desktop, a_tab)
+    behaviour(name)
+    run_to_end(desktop, a_tab)
+    assert a_tab.ui.statusLabel.text.startswith(problem)
+    assert not a_tab.ui.classesCollapsibleButton.visible
+    assert classes_of(volume) is None
+    behaviour("done")
+    run_to_end(desktop, a_tab)
+    assert a_tab.ui.statusLabel.text.startswith("Done in ")
+    assert a_tab.ui.classesCollapsibleButton.visible
+
+
+def test_removing_the_image_and_closing_the_scene_stop_the_run(desktop, a_tab, a_volume, behaviour):
+    import slicer
+
+    volume = a_volume()
+    start_run(desktop, a_tab, behaviour, "windows")
+    slicer.mrmlScene.RemoveNode(volume)
+    desktop.wait_until(lambda: not a_tab.logic.running, timeout_s=10)
+    assert "input volume was removed from the scene" in a_tab.ui.statusLabel.text
+    assert nodes("vtkMRMLTableNode") == []
+    a_volume()
+    a_tab.enter()
+    seen = start_run(desktop, a_tab, behaviour, "hang")
+    desktop.clear_scene()
+    desktop.wait_until(lambda: gone(seen["pid"], seen["child"]), timeout_s=10)
+    assert not a_tab.logic.running
+    assert not a_tab.ui.classesCollapsibleButton.visible
+    assert a_tab.ui.statusLabel.text == ""
+
+
+def test_two_presses_start_one_run(desktop, a_tab, a_volume, behaviour):
+    a_volume()
+    start_run(desktop, a_tab, behaviour, "windows")
+    first = behaviour.notes
+    a_tab.onApplyButton()
+    assert a_tab.ui.statusLabel.text == "A run is under way; wait for its end or cancel it."
+    desktop.wait_until(lambda: not a_tab.logic.running)
+    assert behaviour.notes == first
+    assert len(nodes("vtkMRMLTableNode")) == 1
