@@ -1,0 +1,97 @@
+"""One side of ``inference_windows.py``: a network over a volume, as often as it is asked to.
+
+Run by that script: ``python inference_side.py SIDE NETWORK PRECISION SIZE WINDOW BATCH``. SIDE is ``cnnseg`` or
+``monai`` (SlidingWindowInferer, Gaussian). For every line on standard input it makes the labels once, and answers by a
+line of JSON: seconds by the clock and of processors. The end of the input is answered by the largest memory, and the
+labels are saved to the file SIDE.npy.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+OVERLAP = 0.5
+CLASSES = 2
+DYNUNET_LEVELS = 6
+DYNUNET_FILTERS = [32, 64, 128, 256, 320, 320]
+"""nnU-Net's ``3d_fullres`` for windows of 128x128x128."""
+
+
+def monai_network(name: str) -> torch.nn.Module:
+    """MONAI's U-Net (16 to 256 channels, two residual units), or its DynUNet in nnU-Net's shape; random weights."""
+    from monai.networks.nets import DynUNet, UNet
+
+    torch.manual_seed(0)
+    if name == "unet":
+        return UNet(3, 1, CLASSES, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)
+    strides = [1] + [2] * (DYNUNET_LEVELS - 1)
+    return DynUNet(
+        3, 1, CLASSES, [3] * DYNUNET_LEVELS, strides, strides[1:], filters=DYNUNET_FILTERS,
+        norm_name=("instance", {"affine": True}),
+    )  # fmt: skip
+
+
+def cnnseg_side(
+    network: torch.nn.Module, precision: str, window: tuple[int, int, int], batch: int
+) -> Callable[[torch.Tensor], np.ndarray]:
+    """As ``engine/segment.py`` does it."""
+    from SlicerCNNSegLib.engine.device import AUTOCAST
+    from SlicerCNNSegLib.engine.heap import kept_memory
+    from SlicerCNNSegLib.engine.progress import NoProgress
+    from SlicerCNNSegLib.engine.windows import Inferer, most_probable, predict_planes
+
+    inferer = Inferer(window, OVERLAP, batch)
+
+    def labels(image: torch.Tensor) -> np.ndarray:
+        with kept_memory():
+            planes = predict_planes(
+                image, [network], inferer, NoProgress(), autocast=AUTOCAST[precision], probabilities=False
+            )
+            return most_probable(planes, planes.size)
+
+    return labels
+
+
+def monai_side(
+    network: torch.nn.Module, window: tuple[int, int, int], batch: int
+) -> Callable[[torch.Tensor], np.ndarray]:
+    """MONAI's inferer in fp32, then the most probable class."""
+    from monai.inferers import SlidingWindowInferer
+
+    inferer = SlidingWindowInferer(window, batch, OVERLAP, mode="gaussian")
+    return lambda image: inferer(image[None], network)[0].argmax(0).to(torch.uint8).numpy()
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    side, name, precision, *numbers = sys.argv[1:]
+    size, edge, batch = map(int, numbers)
+    window = (edge, edge, edge)
+    network = monai_network(name).eval().requires_grad_(False)
+    image = torch.randn(1, size, size, size, generator=torch.Generator().manual_seed(0))
+    if side == "cnnseg":
+        labels_of = cnnseg_side(network, precision, window, batch)
+    else:
+        labels_of = monai_side(network, window, batch)
+    labels = None
+    with torch.inference_mode():
+        labels_of(image[:, :edge, :edge, :edge])  # the first call sets up
+        for _ in sys.stdin:
+            clock, processors = time.perf_counter(), time.process_time()
+            labels = labels_of(image)
+            times = {"clock": time.perf_counter() - clock, "processors": time.process_time() - processors}
+            print(json.dumps(times), flush=True)
+    if labels is not None:
+        np.save(f"{side}.npy", labels)
+    print(json.dumps({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

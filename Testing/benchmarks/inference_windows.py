@@ -1,0 +1,125 @@
+"""A network over a whole volume: how many times faster than MONAI's inferer, in which memory.
+
+Run: ``OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive python Testing/benchmarks/inference_windows.py --network unet``. Both
+sides are processes of their own that take turns, so that a busy machine slows both alike; the ratios are of medians.
+On a busy machine the one of processor time is what the one by the clock would be on an idle one. The fraction of the
+machine's convolution peak is that of the operations of the network alone, in the processor time of everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from inference_side import OVERLAP, monai_network
+from torch.utils.flop_counter import FlopCounterMode
+
+from SlicerCNNSegLib.engine.device import AUTOCAST
+from SlicerCNNSegLib.engine.windows import Inferer
+from SlicerCNNSegLib.engine.windows.grid import Grid
+
+SIDE = Path(__file__).with_name("inference_side.py")
+PEAK_CHANNELS, PEAK_SIZE, PEAK_ROUNDS = 128, 32, 5
+"""A convolution on which the library reaches its best."""
+
+
+class Side:
+    """A process that makes the labels when it is asked to."""
+
+    def __init__(self, arguments: list[str], folder: str) -> None:
+        self.times: list[dict[str, float]] = []
+        self._process = subprocess.Popen(
+            [sys.executable, str(SIDE), *arguments],
+            cwd=folder,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def once(self) -> None:
+        """Make the labels."""
+        assert self._process.stdin
+        print("again", file=self._process.stdin, flush=True)
+        self.times.append(self._answer())
+
+    def end(self) -> int:
+        """Its largest memory in bytes."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        return int(self._answer()["peak_bytes"])
+
+    def median(self, what: str) -> float:
+        """Of the rounds' seconds."""
+        return statistics.median(times[what] for times in self.times)
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, float] = json.loads(line)
+                return answer
+        raise SystemExit(f"{self._process.args} ended without an answer")
+
+
+def operations(name: str, size: int, window: int) -> float:
+    """Floating-point operations of the network over all windows."""
+    network = monai_network(name).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 1, window, window, window))
+    return counter.get_total_flops() * len(Grid.over((size,) * 3, Inferer((window,) * 3, OVERLAP)))
+
+
+def convolution_peak(precision: str) -> float:
+    """Floating-point operations of a large convolution per second of processor time."""
+    dtype = AUTOCAST[precision] or torch.float32
+    layer = torch.nn.Conv3d(PEAK_CHANNELS, PEAK_CHANNELS, 3, padding=1).to(dtype, memory_format=torch.channels_last_3d)
+    image = torch.randn(1, PEAK_CHANNELS, *[PEAK_SIZE] * 3).to(dtype, memory_format=torch.channels_last_3d)
+    rates = []
+    with torch.inference_mode():
+        layer(image)
+        for _ in range(PEAK_ROUNDS):
+            begin = time.process_time()
+            layer(image)
+            rates.append(2 * 27 * PEAK_CHANNELS**2 * PEAK_SIZE**3 / (time.process_time() - begin))
+    return max(rates)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=("unet", "dynunet"), default="unet")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="ours; the peer's is fp32")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--window", type=int, default=96)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    numbers = [str(n) for n in (options.size, options.window, options.batch)]
+    with tempfile.TemporaryDirectory() as folder:
+        ours = Side(["cnnseg", options.network, options.precision, *numbers], folder)
+        peer = Side(["monai", options.network, "fp32", *numbers], folder)
+        for _ in range(options.rounds):
+            peer.once()
+            ours.once()
+        for name, side in (("CNNSeg", ours), ("MONAI", peer)):
+            seconds = f"{side.median('clock'):.1f} s, {side.median('processors'):.1f} s of processors"
+            print(f"{name}: {seconds}, {side.end() / 2**30:.2f} GiB")
+        found, expected = (np.load(Path(folder) / f"{name}.npy") for name in ("cnnseg", "monai"))
+        print(f"labels equal in {(found == expected).mean():.6%} of the voxels")
+    for what in ("clock", "processors"):
+        print(f"ratio, {what}: {peer.median(what) / ours.median(what):.2f}")
+    peak = convolution_peak(options.precision)
+    share = operations(options.network, options.size, options.window) / ours.median("processors") / peak
+    print(f"convolution peak {peak / 1e9:.0f} GFLOP/s of a processor; reached {share:.0%}")
+
+
+if __name__ == "__main__":
+    main()
