@@ -203,8 +203,9 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._updateFromParameterNode()
 
     def onTaskChanged(self, index):
-        """Keep which tab is shown."""
-        if self._parameterNode:
+        """Keep which tab is shown; what was said is of the other one."""
+        if self._parameterNode and self._parameterNode.task != TABS[index].task:
+            self._status.say("")
             self._parameterNode.task = TABS[index].task
 
     @property

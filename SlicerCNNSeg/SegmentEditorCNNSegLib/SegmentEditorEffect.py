@@ -76,6 +76,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self._form.show_parameters()
         if self._asked_for is not None and self._asked_for != self._form.asked():
             self._forget()
+            self._form.status.say("")
         self._show_state()
 
     def updateMRMLFromGUI(self):

@@ -53,7 +53,7 @@ def take_segment_panel(desktop: Any, data: Path) -> str:
     desktop.wait_until(lambda: not panel.logic.running)
     if not panel.ui.resultsCollapsibleButton.visible:
         return panel.ui.statusLabel.text
-    desktop.picture(panel).save(str(SCREENSHOTS / "segment-panel.png"))
+    desktop.picture(panel, DOCKED_PX).save(str(SCREENSHOTS / "segment-panel.png"))
     desktop.close(panel)
     return ""
 

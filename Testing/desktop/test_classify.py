@@ -99,6 +99,7 @@ def test_probabilities_are_shown_and_kept(desktop, a_tab, a_volume, behaviour):
     assert not a_tab.ui.resultsCollapsibleButton.visible
     a_tab.ui.taskTabs.currentIndex = 0
     assert not a_tab.ui.classesCollapsibleButton.visible
+    assert a_tab.ui.statusLabel.text == "", "it spoke of the other tab"
     a_tab.ui.taskTabs.currentIndex = 1
     assert a_tab.ui.classesCollapsibleButton.visible
 

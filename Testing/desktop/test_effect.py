@@ -277,6 +277,7 @@ def test_a_preview_of_something_else_is_taken_away(desktop, an_editor, a_volume)
     run(desktop, an_editor, an_editor.ui.previewButton)
     an_editor.ui.whereComboBox.currentIndex = 2
     assert previews() == []
+    assert an_editor.ui.statusLabel.text == "", "there is nothing to apply"
 
 
 def test_leaving_the_effect_stops_the_run_and_takes_the_preview_away(desktop, an_editor, behaviour):
