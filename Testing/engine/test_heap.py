@@ -31,9 +31,8 @@ print(*inside, given_back, faults_of_an_array(), faults_of_an_array())
 def test_memory_is_asked_for_once_and_given_back():
     told = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True).stdout
     first, *again, given_back, after, once_more = map(int, told.split())
-    assert max(again) < first / 10
+    assert max(again) < 16 < min(first, after, once_more)  # 64 MiB are 32 pages even where pages are large
     assert given_back > 60 * 2**20
-    assert min(after, once_more) > first / 2
 
 
 def test_nothing_is_done_with_another_library(monkeypatch):

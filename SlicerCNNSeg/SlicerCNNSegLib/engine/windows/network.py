@@ -1,7 +1,4 @@
-"""A network made ready for many windows: the same answer in less time.
-
-Measured by ``Testing/benchmarks/inference_network.py``; the numbers are in ``docs/benchmarks.md``.
-"""
+"""A network made ready for many windows: the same answer in less time."""
 
 from __future__ import annotations
 
