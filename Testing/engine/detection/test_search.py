@@ -137,10 +137,11 @@ def test_every_object_is_found_once_wherever_it_lies(size):
 
 
 def test_only_what_lies_in_the_mask_is_searched_and_found():
-    places = [(10, 10, 10), (30, 20, 40), (30, 20, 16), (30, 20, 7)]  # the last in a window, beside the mask
+    places = [(10, 10, 10), (30, 20, 40), (30, 20, 16), (30, 20, 28)]  # the last in a hole of the mask
     image = an_image(places)
     where = np.zeros(image.shape[1:], dtype=bool)
     where[24:36, 14:26, 10:46] = True
+    where[28:33, 18:23, 26:31] = False
     network, everywhere = Spots(), Spots()
     found = search(image, [network], HOW, NoProgress(), where=where)
     away = np.abs(middles(found.boxes)[:, None] - places[1:3]).max(axis=-1)
