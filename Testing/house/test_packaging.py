@@ -92,11 +92,11 @@ def test_an_installed_wheel_finds_its_models_and_recipes(wheel, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", probe], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    models, recipes, *ids = done.stdout.splitlines()
+    models, recipes, ids = done.stdout.splitlines()
     assert Path(models) == tmp_path.resolve() / "SlicerCNNSegLib" / "models"
     assert Path(recipes) == tmp_path.resolve() / "SlicerCNNSegTrainLib" / "recipes"
     shipped = [path.name for path in (ROOT / "SlicerCNNSeg" / "Resources" / "Models").iterdir() if path.is_dir()]
-    assert sorted(ids) == sorted(shipped)
+    assert sorted(ids.split()) == sorted(shipped)
 
 
 def imported_packages() -> set[str]:
