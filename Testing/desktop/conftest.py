@@ -48,8 +48,12 @@ def desktop(
     monkeypatch.setenv("CNNSEG_MODELS", str(a_models_folder))
     monkeypatch.setenv("CNNSEG_LOGS", str(tmp_path_factory.mktemp("logs")))
     monkeypatch.setattr("SlicerCNNSegLib.engine.catalogue.EMBEDDED_MODELS", a_models_folder / "none")
+    workers: list[Any] = []  # each test has a Slicer of its own, as far as the shared worker is concerned
+    monkeypatch.setattr("SlicerCNNSegLib.widgets.shared_worker._workers", workers)
     _desktop.show_properties_to(request.module.__name__)
     yield _desktop
+    for worker in workers:
+        worker.close()
     _desktop.clear_scene()
 
 

@@ -280,7 +280,7 @@ def test_the_model_is_handed_over(desktop, a_training_panel, a_models_folder, mo
     assert ui.useButton.enabled
     ui.useButton.click()
     assert segment.logic.getParameterNode().model == "tiny-mr"
-    assert segment._models.id == "tiny-mr"
+    assert segment._tabs[0].models.id == "tiny-mr"
     ui.modelPathEdit.currentPath = str(a_models_folder / "tiny-mr")
     a_training_panel._runChosen()
     assert not ui.useButton.enabled

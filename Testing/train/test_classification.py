@@ -181,7 +181,9 @@ def test_recipes_that_make_no_sense_are_told():
         Recipe.from_json(recipe_of(classes={"mix": 1}))
     plain = recipe_of()
     plain["model"]["task"] = "regression"
-    with pytest.raises(SettingsError, match=r"Expected model.task of 'segmentation', 'classification', got 'regress"):
+    with pytest.raises(
+        SettingsError, match=r"Expected model.task of 'segmentation', 'classification', 'detection', got 'regress"
+    ):
         Recipe.from_json(plain)
 
 

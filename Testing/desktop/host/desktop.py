@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -153,4 +154,14 @@ def picture_of(desktop: Desktop, panel: QtWidgets.QWidget, width_px: int) -> QtG
 @cache
 def start() -> Desktop:
     """The process's desktop."""
+    _keep_none()
     return Desktop()
+
+
+def _keep_none() -> None:
+    """Give None references in store: PySide6 6.12 takes one away at many calls, and Python ends when none is left.
+
+    From Python 3.12 on None needs none (PEP 683).
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40

@@ -247,7 +247,8 @@ def refined(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
     dims = arguments["spatial_dims"]
     columns = zip(*(ensure_tuple_rep(stride, dims) for stride in arguments["strides"]), strict=True)
     stages = tuple(f"encoder.stages.{n}" for n in range(len(arguments["strides"])))
-    return replace(facts, stride=tuple(math.prod(column) for column in columns), encoder=("encoder.stem", *stages))
+    stem = ("encoder.stem",) if "n_blocks_per_stage" in arguments else ()  # the plain network's has no weights
+    return replace(facts, stride=tuple(math.prod(column) for column in columns), encoder=(*stem, *stages))
 
 
 def _head(style: _Style, widths: Sequence[int], classes: int) -> torch.nn.Module:
