@@ -18,10 +18,15 @@ from SlicerCNNSegLib.engine.classification.model import ClassLabel
 from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
 from SlicerCNNSegLib.engine.detection.result import DetectionResult
 from SlicerCNNSegLib.engine.errors import SettingsError, WorkerError
+from SlicerCNNSegLib.engine.findings.boxes import OrientedBox
+from SlicerCNNSegLib.engine.findings.finding import Finding
+from SlicerCNNSegLib.engine.findings.lungs import Lungs
+from SlicerCNNSegLib.engine.findings.segmenting import SegmentedNodule
+from SlicerCNNSegLib.engine.labels import Label
 from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
 from SlicerCNNSegLib.engine.run import run
-from SlicerCNNSegLib.engine.settings import DetectionSettings, SegmentationSettings
+from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.volume import Geometry, Volume
 from SlicerCNNSegLib.worker import interface
 from SlicerCNNSegLib.worker.codec import CLASSES, SMALL_VOXELS, decoded, encoded
@@ -111,6 +116,30 @@ def test_a_classification_comes_back_with_its_heat_map():
     assert back.rows() == result.rows()
 
 
+def test_a_detection_comes_back_with_its_lungs_and_nodules():
+    random, geometry = np.random.default_rng(0), Geometry((5, 6, 7), np.eye(4))
+    record = RunRecord("detection", "m", "1", "0", {}, "cpu", "fp32", {}, (), {}, (), "now")
+    finding = Finding("n-1", OrientedBox((1 / 3, 2, 3), (4, 5, 6)), 0.9, {"nodule": 0.9}, location="left, upper third")
+    parts = [random.random(geometry.shape_kji) for _ in range(4)]
+    result = DetectionResult(
+        candidates=(finding,),
+        threshold=0.5,
+        labelmap=random.integers(0, 2, geometry.shape_kji).astype(np.uint8),
+        geometry=geometry,
+        label=Label(1, "Nodule", (1.0, 0.0, 0.0)),
+        record=record,
+        lungs=Lungs(random.integers(0, 3, geometry.shape_kji).astype(np.uint8), geometry, ("cut off",), frozenset({2})),
+        nodules={"n-1": SegmentedNodule("solid", *parts, geometry)},
+    )
+    back = there_and_back(result)
+    assert back.candidates == result.candidates
+    assert back.finding_labels == result.finding_labels
+    assert (back.lungs.warnings, back.lungs.cut) == (("cut off",), frozenset({2}))
+    np.testing.assert_array_equal(back.lungs.sides, result.lungs.sides)
+    np.testing.assert_array_equal(back.labelmap, result.labelmap)
+    np.testing.assert_array_equal(back.nodules["n-1"].share, parts[2])
+
+
 def test_counted_structures_travel_and_are_not_counted_again(monkeypatch):
     volume = Volume(np.random.default_rng(0).normal(size=(1, 5, 6, 7)), np.eye(4))
     result = worker_behaviours.answer(SegmentationSettings("m"), [volume])
@@ -119,22 +148,25 @@ def test_counted_structures_travel_and_are_not_counted_again(monkeypatch):
     assert there_and_back(result).structures == result.structures
 
 
+HEAVY = {"Lungs": Lungs, "SegmentedNodule": SegmentedNodule}
+"""What light modules name in their types without importing it."""
+
+
 def reachable(kind: Any) -> Iterator[type]:
     """The dataclasses that values of a type hold."""
     for part in get_args(kind):
         yield from reachable(part)
     if dataclasses.is_dataclass(kind):
         yield kind
-        for field, hint in get_type_hints(kind).items():
+        for field, hint in get_type_hints(kind, localns=HEAVY).items():
             if field in {one.name for one in dataclasses.fields(kind)}:
                 yield from reachable(hint)
 
 
 def test_the_worker_takes_and_gives_what_the_front_door_does():
     hints = get_type_hints(run)
-    # detections do not travel yet: their result holds the lungs and the nodules' own grids
-    assert set(get_args(hints["settings"])) - {DetectionSettings} == set(get_args(interface.Settings))
-    assert set(get_args(hints["return"])) - {DetectionResult} == set(get_args(interface.Result))
+    assert set(get_args(hints["settings"])) == set(get_args(interface.Settings))
+    assert set(get_args(hints["return"])) == set(get_args(interface.Result))
 
 
 def test_everything_that_goes_in_or_comes_out_of_a_run_travels():

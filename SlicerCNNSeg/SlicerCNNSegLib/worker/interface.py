@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, overload
 
 from ..engine.classification.result import ClassificationResult
+from ..engine.detection.result import DetectionResult
 from ..engine.errors import CNNSegError
 from ..engine.progress import NoProgress, Progress
 from ..engine.result import SegmentationResult
-from ..engine.settings import ClassificationSettings, SegmentationSettings
+from ..engine.settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 from ..engine.volume import Volume
 
-Settings = SegmentationSettings | ClassificationSettings
-Result = SegmentationResult | ClassificationResult
+Settings = SegmentationSettings | ClassificationSettings | DetectionSettings
+Result = SegmentationResult | ClassificationResult | DetectionResult
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Worker(ABC):
     def run(
         self, settings: ClassificationSettings, volumes: Sequence[Volume], progress: Progress | None = None
     ) -> ClassificationResult: ...
+
+    @overload
+    def run(
+        self, settings: DetectionSettings, volumes: Sequence[Volume], progress: Progress | None = None
+    ) -> DetectionResult: ...
 
     def run(self, settings: Any, volumes: Sequence[Volume], progress: Progress | None = None) -> Any:
         """Run a model on one case and wait for the result, as ``engine.run.run`` does.
