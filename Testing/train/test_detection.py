@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from monai.apps.detection.utils.hard_negative_sampler import HardNegativeSampler
 from score_time import judged_and_done
 from tiny_detector import BALL_MM, BALLS_RAS_MM, chest
 from torch.nn import functional
@@ -185,41 +186,68 @@ def test_a_batch_is_a_function_of_seed_and_step_and_its_boxes_follow_it(samples)
     assert not torch.equal(task.batch(0)["image"], task.batch(1)["image"])
 
 
-def test_the_loss_is_cross_entropy_and_smooth_l1_of_the_matched_anchors(samples):
-    recipe = a_recipe(loss={"score": 2.0, "box": 3.0})
+def one_object(samples, loss):
+    """A task, and of one window with one object: the network's output, the batch and which anchors learn it."""
+    recipe = a_recipe(loss=loss)
     task = DetectionTask(recipe, samples[:4], samples[:2])
     levels = as_levels(ANCHORS)
     anchors, _ = anchors_in(levels, (24, 24, 24))
     target = anchors[3001].clone()
     output = build_network(recipe.network)(torch.zeros(1, 1, 24, 24, 24))
     batch = {"image": torch.zeros(1), "boxes": target[None, None]}
-    torch.manual_seed(0)
-    loss = task.loss(output, batch)
-    scores, offsets = flat(output, 2)
     _, matches = task._matcher(target[None], anchors, (12**3, 6**3), 2)
     positive = torch.nonzero(matches >= 0)[:, 0]
     assert 3001 in positive.tolist()
     assert len(positive) < 30
-    wanted_box = functional.smooth_l1_loss(
+    offsets = flat(output, 2)[1]
+    box = functional.smooth_l1_loss(
         offsets[0, positive], CODER.encode_single(target.expand(len(positive), 6), anchors[positive]), beta=1 / 9
     )
+    return task, output, batch, matches, box.item()
+
+
+def test_the_loss_is_the_focal_loss_of_all_anchors_and_smooth_l1_of_the_matched_ones(samples):
+    task, output, batch, matches, box = one_object(samples, {"box": 3.0, "focal": 2.0})
+    score = flat(output, 2)[0][0, :, 0].sigmoid().detach().numpy().astype(float)
+    learning = matches.numpy() >= 0
+    right = np.where(learning, score, 1 - score)
+    focal = -np.where(learning, 0.75, 0.25) * (1 - right) ** 2 * np.log(right)
+    loss = task.loss(output, batch)
+    assert loss.item() == pytest.approx(2 * focal.sum() / learning.sum() + 3 * box, rel=1e-4)
+
+
+def test_the_loss_is_cross_entropy_of_the_worst_of_the_background(samples):
+    task, output, batch, matches, box = one_object(samples, {"hard_negatives": 2.0, "box": 3.0})
     torch.manual_seed(0)
-    chosen, background = task._sampler([matches + 1], scores[0, :, 0].detach())
+    loss = task.loss(output, batch)
+    score = flat(output, 2)[0][0, :, 0].detach()
+    learning = torch.nonzero(matches >= 0)[:, 0]
+    torch.manual_seed(0)
+    sampler = HardNegativeSampler(batch_size_per_image=256, positive_fraction=0.25, min_neg=32, pool_size=4)
+    chosen, background = sampler([matches + 1], score)
     both = torch.nonzero(chosen[0].bool() | background[0].bool())[:, 0]
-    wanted_score = functional.binary_cross_entropy_with_logits(scores[0, both, 0], (matches[both] >= 0).float())
-    assert loss.item() == pytest.approx(2 * wanted_score.item() + 3 * wanted_box.item(), rel=1e-5)
-    worst = scores[0, :, 0][matches < 0].sort(descending=True).values[4 * 32]
-    assert (scores[0, both, 0][matches[both] < 0] >= worst).all()  # hard negatives alone
+    assert set(learning.tolist()) < set(both.tolist())
+    wanted = functional.binary_cross_entropy_with_logits(score[both], (matches[both] >= 0).float())
+    assert loss.item() == pytest.approx(2 * wanted.item() + 3 * box, rel=1e-5)
+    worst = score[matches < 0].sort(descending=True).values[4 * 32]
+    assert (score[both][matches[both] < 0] >= worst).all()
 
 
-def test_without_a_nodule_the_background_is_learned(samples):
-    recipe = a_recipe()
+@pytest.mark.parametrize("term", ["focal", "hard_negatives"])
+def test_without_a_nodule_the_background_is_learned(samples, term):
+    recipe = a_recipe(loss={term: 1.0, "box": 1.0})
     task = DetectionTask(recipe, samples[:4], samples[:2])
     output = build_network(recipe.network)(torch.zeros(1, 1, 24, 24, 24))
     loss = task.loss(output, {"image": torch.zeros(1), "boxes": torch.full((1, 1, 6), float("nan"))})
-    chosen = functional.softplus(flat(output, 2)[0])
-    assert chosen.min() <= loss <= chosen.max()
-    loss.backward()
+    scores = flat(output, 2)[0]
+    each = functional.softplus(scores)
+    if term == "focal":
+        assert loss.item() == pytest.approx((0.25 * scores.sigmoid() ** 2 * each).sum().item(), rel=1e-4)
+    else:
+        assert each.min() <= loss <= each.max()
+    gradients = torch.autograd.grad(loss, output["classification"])
+    assert min(one.min() for one in gradients) >= 0  # no score rises
+    assert max(one.max() for one in gradients) > 0
 
 
 def test_the_score_is_the_cpm_of_what_a_network_finds(samples):
@@ -250,8 +278,10 @@ def test_the_score_is_the_cpm_of_what_a_network_finds(samples):
 def test_recipes_that_boxes_cannot_follow_are_told(samples):
     with pytest.raises(SettingsError, match=r"A detection has no augmentation rotation; take flip_rl"):
         DetectionTask(a_recipe(augmentation={"rotation": 0.2}), samples, samples)
-    with pytest.raises(SettingsError, match=r"terms score and box and detection.anchors"):
+    with pytest.raises(SettingsError, match=r"terms box and one of focal, hard_negatives, got {'dice': 1.0}"):
         DetectionTask(a_recipe(loss={"dice": 1.0}), samples, samples)
+    with pytest.raises(SettingsError, match=r"no detection.anchors; plan the run"):
+        DetectionTask(replace(a_recipe(), detection=Detection()), samples, samples)
     with pytest.raises(SettingsError, match=r"detection.positive_share within 0 and 1"):
         Detection(positive_share=1.0)
 

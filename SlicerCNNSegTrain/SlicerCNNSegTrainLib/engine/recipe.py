@@ -110,7 +110,8 @@ class Detection:
         Anchors per level, each anchor's place, of which ATSS picks those that learn an object (Zhang et al. 2020,
         arXiv:1912.02424).
     positive_share:
-        Of the anchors that the loss looks at; the others are those of the background with the highest scores.
+        Of the anchors that the loss ``hard_negatives`` looks at; the others are those of the background with the
+        highest scores.
     """
 
     anchors: tuple[tuple[tuple[float, float, float], ...], ...] = ()

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from monai.apps.detection.utils.ATSS_matcher import ATSSMatcher
-from monai.apps.detection.utils.hard_negative_sampler import HardNegativeSampler
 from torch.nn import functional
 
-from SlicerCNNSegLib.engine.detection.anchors import CODER, anchors_in, as_levels, flat
+from SlicerCNNSegLib.engine.detection.anchors import anchors_in, as_levels, flat
 from SlicerCNNSegLib.engine.detection.search import Boxes, Search, cut_window, search
 from SlicerCNNSegLib.engine.device import AUTOCAST
 from SlicerCNNSegLib.engine.errors import SettingsError
@@ -21,6 +20,7 @@ from SlicerCNNSegLib.engine.progress import NoProgress
 
 from ..data.marked import MarkedSample
 from ..recipe import Recipe
+from .anchor_losses import BOX, Anchors, anchor_losses
 from .augmentation import FLIP, build_augmentation
 from .ranks import ALONE, Ranks
 from .task import Batch
@@ -31,15 +31,8 @@ FLIPS = (FLIP, "flip_pa", "flip_is")
 MOVES = ("rotation", "scaling", "translation", "elastic")
 """Augmentations that a box does not follow."""
 
-TERMS = ("score", "box")
-SMOOTH = 1 / 9
-"""Offsets below this (in units of the anchor) count squared, others as they are: MONAI's value for this task."""
-
 AROUND = 0.3
 """A window around an object is off its middle by up to this share of its sides."""
-
-LEAST_NEGATIVES, POOL = 32, 4
-"""Anchors of the background that the loss looks at in each window; drawn from so many times as many, the worst."""
 
 ORDER, WINDOW = 0x6F72, 0x7769
 """Second words of the seeds of an epoch's order and of a window."""
@@ -62,7 +55,8 @@ class DetectionTask:
     Raises
     ------
     SettingsError
-        The recipe has an augmentation that boxes cannot follow, other terms of the loss, or no anchors.
+        The recipe has an augmentation that boxes cannot follow, other terms of the loss than ``anchor_losses.py``
+        has, or no anchors.
     """
 
     metric = "cpm"
@@ -79,23 +73,23 @@ class DetectionTask:
         moving = [name for name in MOVES if recipe.augmentation.get(name)]
         if moving:
             raise SettingsError(f"A detection has no augmentation {', '.join(moving)}; take {', '.join(FLIPS)}.")
-        if sorted(recipe.loss) != sorted(TERMS) or not recipe.detection.anchors:
+        terms = anchor_losses(recipe.detection.positive_share)
+        scores = [name for name in terms if name != BOX]
+        if set(recipe.loss) - {BOX} not in [{name} for name in scores] or BOX not in recipe.loss:
             raise SettingsError(
-                f"Expected the loss's terms {' and '.join(TERMS)} and detection.anchors, got {dict(recipe.loss)} and "
-                f"{recipe.detection.anchors}; plan the run with 'cnnseg-train plan'."
+                f"Expected the loss's terms {BOX} and one of {', '.join(scores)}, got {dict(recipe.loss)}; correct the "
+                "recipe's loss."
             )
+        if not recipe.detection.anchors:
+            raise SettingsError("The recipe has no detection.anchors; plan the run with 'cnnseg-train plan'.")
+        self._terms = [terms[name] for name in recipe.loss]
+        self._weights = torch.tensor(list(recipe.loss.values()))
         self._recipe, self._training, self._validation, self._ranks = recipe, training, validation, ranks
         self._held_out, self._autocast = validation[ranks.rank :: ranks.size], AUTOCAST[precision]
         others = {name: p for name, p in recipe.augmentation.items() if name not in FLIPS}
         self._augmentation = build_augmentation(others)
         self._levels = as_levels(recipe.detection.anchors)
         self._matcher = ATSSMatcher(recipe.detection.candidates, center_in_gt=False)
-        self._sampler = HardNegativeSampler(
-            batch_size_per_image=256,
-            positive_fraction=recipe.detection.positive_share,
-            min_neg=LEAST_NEGATIVES,
-            pool_size=POOL,
-        )
 
     def batch(self, step: int) -> Batch:
         """``image`` ``(batch, channel, x, y, z)`` and ``boxes`` ``(batch, most, 6)``, NaN where there are fewer."""
@@ -106,42 +100,25 @@ class DetectionTask:
         return {"image": torch.stack([image for image, _ in pairs]), "boxes": torch.stack(padded)}
 
     def loss(self, output: Mapping[str, Sequence[torch.Tensor]], batch: Batch) -> torch.Tensor:
-        """Cross-entropy of the scores of sampled anchors, and smooth L1 of the offsets of those with an object."""
+        """The recipe's terms of ``anchor_losses.py``, each over all windows, by their weights."""
         scores, offsets = flat(output, len(self._levels[0]))
         x, y, z = self._recipe.patch_size
         anchors, cells = anchors_in(self._levels, (x, y, z))
         anchors = anchors.to(scores.device)
-        sums = torch.zeros(4, device=scores.device)
+        sums = torch.zeros(len(self._terms), 2, device=scores.device)
         for logits, offset, padded in zip(scores[..., 0], offsets, batch["boxes"], strict=True):
-            sums = sums + self._of_window(logits, offset, padded[~padded[:, 0].isnan()], anchors, cells)
-        score, sampled, box, matched = self._ranks.total(sums)
-        weights = self._recipe.loss
-        return weights["score"] * score / sampled.clamp(min=1) + weights["box"] * box / (6 * matched).clamp(min=1)
+            boxes = padded[~padded[:, 0].isnan()]
+            window = Anchors(logits, offset, self._matches(boxes, anchors, cells), boxes, anchors)
+            sums = sums + torch.stack([term(window) for term in self._terms])
+        totals, counts = self._ranks.total(sums).unbind(1)
+        return (self._weights.to(totals) * totals / counts.clamp(min=1)).sum()
 
-    def _of_window(
-        self,
-        logits: torch.Tensor,
-        offset: torch.Tensor,
-        boxes: torch.Tensor,
-        anchors: torch.Tensor,
-        cells: tuple[int, ...],
-    ) -> torch.Tensor:
-        """Sum of the scores' loss and number of anchors in it, sum of the offsets' loss and number of anchors."""
-        if len(boxes):
-            _, matches = self._matcher(boxes, anchors, cells, len(self._levels[0]))
-        else:
-            matches = torch.full((len(anchors),), -1, device=logits.device)
-        positive, negative = self._sampler([matches + 1], logits.detach().float())
-        chosen = torch.where(positive[0].bool() | negative[0].bool())[0]
-        target = (matches >= 0).to(logits.dtype)
-        score = functional.binary_cross_entropy_with_logits(logits[chosen], target[chosen], reduction="sum")
-        rows = torch.where(matches >= 0)[0]
-        counts = logits.new_tensor([len(chosen), len(rows)])
-        if not len(rows):
-            return torch.stack([score, counts[0], offset.sum() * 0, counts[1]])
-        wanted = CODER.encode_single(boxes[matches[rows]], anchors[rows])
-        box = functional.smooth_l1_loss(offset[rows], wanted, beta=SMOOTH, reduction="sum")
-        return torch.stack([score, counts[0], box, counts[1]])
+    def _matches(self, boxes: torch.Tensor, anchors: torch.Tensor, cells: tuple[int, ...]) -> torch.Tensor:
+        """The row of the box that each anchor learns, -1 for the background."""
+        if not len(boxes):
+            return torch.full((len(anchors),), -1, device=anchors.device)
+        matches: torch.Tensor = self._matcher(boxes, anchors, cells, len(self._levels[0]))[1]
+        return matches
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """CPM, and the sensitivity at one false positive per image, of the held-out images."""
