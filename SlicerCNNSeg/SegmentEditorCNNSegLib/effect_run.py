@@ -97,7 +97,7 @@ class EffectRun(WorkerRun):
         self._begin(request.settings, (request.volume_node,), (volume,))
         self._request = request
 
-    def _show(self, result: SegmentationResult) -> RunEnd:  # type: ignore[override]
+    def _show(self, result: SegmentationResult, _prepared: object) -> RunEnd:  # type: ignore[override]
         request = self._request
         if not self._scene.IsNodePresent(request.segmentation_node):
             raise InputError("The segmentation was removed from the scene during the run; nothing was added.")

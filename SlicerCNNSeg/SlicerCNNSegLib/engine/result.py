@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import InitVar, asdict, dataclass, field
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from .errors import GeometryError
 from .labels import Label
 from .overlaps import Compound
+from .steps import Steps, finished
 from .volume import Geometry
 
 
@@ -107,15 +109,8 @@ class SegmentationResult:
 
     def _count(self) -> tuple[Structure, ...]:
         box = foreground_box(self.labelmap)
-        named = [x.value for x in self.labels] + [value for x in self.compounds for value in x.values]
-        counts = np.zeros(max(named, default=0) + 1, np.int64)
-        # plane by plane, because numpy counts in a copy of eight bytes a voxel
-        for plane in self.labelmap[box] if box is not None else ():
-            counts += np.bincount(plane.ravel(), minlength=counts.size)[: counts.size]
-        voxel_mm3 = self.geometry.voxel_volume_mm3
-        found = [(x.label, sum(int(counts[v]) for v in x.values)) for x in self.compounds]
-        found += [(x, int(counts[x.value])) for x in self.labels]
-        return tuple(Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
+        part = self.labelmap[box] if box is not None else self.labelmap[:0]
+        return finished(counting(part, self.geometry, self.labels, self.compounds))
 
     def mask(self, name: str) -> np.ndarray:
         """Boolean mask (k, j, i) of the structure of that name.
@@ -134,9 +129,36 @@ class SegmentationResult:
         raise KeyError(f"No label {name!r}; the labels are {', '.join(row.name for row in self.structures)}.")
 
 
+def counting(
+    part: np.ndarray, geometry: Geometry, labels: Sequence[Label], compounds: Sequence[Compound] = ()
+) -> Steps[tuple[Structure, ...]]:
+    """The structures of a labelmap (k, j, i), or of the part of it that holds all labels; a plane at each step."""
+    named = [x.value for x in labels] + [value for x in compounds for value in x.values]
+    counts = np.zeros(max(named, default=0) + 1, np.int64)
+    for plane in part:  # one by one, because numpy counts in a copy of eight bytes a voxel
+        counts += np.bincount(plane.ravel(), minlength=counts.size)[: counts.size]
+        yield
+    voxel_mm3 = geometry.voxel_volume_mm3
+    found = [(x.label, sum(int(counts[v]) for v in x.values)) for x in compounds]
+    found += [(x, int(counts[x.value])) for x in labels]
+    return tuple(Structure(x.value, x.name, voxels, voxels * voxel_mm3) for x, voxels in found)
+
+
 def foreground_box(labelmap: np.ndarray) -> tuple[slice, slice, slice] | None:
     """The smallest box (k, j, i) that holds all labels of a labelmap of that shape; None for an empty one."""
-    k, j, i = (np.flatnonzero(labelmap.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-    if not k.size:
+    return finished(finding_foreground(labelmap))
+
+
+def finding_foreground(labelmap: np.ndarray) -> Steps[tuple[slice, slice, slice] | None]:
+    """``foreground_box``, a plane at each step."""
+    found = [np.zeros(size, bool) for size in labelmap.shape]
+    for k, plane in enumerate(labelmap):
+        rows = plane.any(axis=1)
+        found[0][k] = rows.any()
+        found[1] |= rows
+        found[2] |= plane.any(axis=0)
+        yield
+    if not found[0].any():
         return None
-    return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
+    k_range, j_range, i_range = (np.flatnonzero(one) for one in found)
+    return slice(k_range[0], k_range[-1] + 1), slice(j_range[0], j_range[-1] + 1), slice(i_range[0], i_range[-1] + 1)

@@ -14,11 +14,11 @@ import vtk
 
 from ..engine.classification.result import ClassificationResult
 from ..engine.errors import InputError
-from ..engine.volume import Volume
-from .geometry import local_ijk_to_ras, matrix_from_array
+from ..engine.steps import finished
+from .geometry import copying_voxels, local_ijk_to_ras, matrix_from_array
 from .hierarchy import place_beside
 from .records import remove_record, set_record
-from .volumes import check_volume_node, fill_volume_node, lies_on_grid_of
+from .volumes import check_volume_node, lies_on_grid_of
 
 if TYPE_CHECKING:
     import slicer
@@ -137,6 +137,17 @@ def show_heat(
     """
     if result.explanation is None:
         raise InputError("The result has no heat map; classify with explain=, for example explain='gradcam'.")
+    return put_heat(scene, result, finished(copying_voxels(result.explanation.heat[None])), reference_node, node)
+
+
+def put_heat(
+    scene: slicer.vtkMRMLScene,
+    result: ClassificationResult,
+    image: vtk.vtkImageData,
+    reference_node: slicer.vtkMRMLVolumeNode | None,
+    node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """``show_heat`` of a result of whose map ``copying_voxels`` has made the image, which takes nearly all the time."""
     if reference_node is not None and reference_node.GetScene() is not scene:
         reference_node = None
     if reference_node is not None:
@@ -146,14 +157,10 @@ def show_heat(
         node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     elif scene.GetUndoFlag():
         scene.SaveStateForUndo(node)
-    heat = Volume(result.explanation.heat[None], result.geometry.ijk_to_ras)
     modified = node.StartModify()
     try:
-        fill_volume_node(node, heat)
-        node.SetAndObserveTransformNodeID(None)
-        if reference_node is not None and lies_on_grid_of(reference_node, result):
-            node.SetIJKToRASMatrix(matrix_from_array(local_ijk_to_ras(reference_node)))
-            node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
+        node.SetAndObserveImageData(image)
+        _place(node, result, reference_node)
         _set_display(node)
         set_record(node, result.record)
     finally:
@@ -162,6 +169,18 @@ def show_heat(
         place_beside(node, reference_node)
         _lay_over(scene, node, reference_node)
     return node
+
+
+def _place(
+    node: slicer.vtkMRMLScalarVolumeNode, result: ClassificationResult, reference: slicer.vtkMRMLVolumeNode | None
+) -> None:
+    """Under the reference's transform where the map lies on its grid, else in the world."""
+    if reference is not None and lies_on_grid_of(reference, result):
+        node.SetIJKToRASMatrix(matrix_from_array(local_ijk_to_ras(reference)))
+        node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+        return
+    node.SetIJKToRASMatrix(matrix_from_array(result.geometry.ijk_to_ras))
+    node.SetAndObserveTransformNodeID(None)
 
 
 def _set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:

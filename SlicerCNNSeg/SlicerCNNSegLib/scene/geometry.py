@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from ..engine.steps import Steps, finished
 
 if TYPE_CHECKING:
     import slicer
@@ -62,9 +64,14 @@ def voxels(image: vtk.vtkImageData) -> np.ndarray:
 
 def image_from_voxels(array: np.ndarray) -> vtk.vtkImageData:
     """A VTK image with a copy of an array of shape (channels, k, j, i)."""
+    return finished(copying_voxels(array))
+
+
+def copying_voxels(array: np.ndarray) -> Steps[vtk.vtkImageData]:
+    """``image_from_voxels``, a plane at each step."""
     image = vtk.vtkImageData()
     image.SetDimensions(*array.shape[:0:-1])
-    image.GetPointData().SetScalars(_scalars(np.moveaxis(array, 0, -1).reshape(-1, array.shape[0])))
+    yield from _filling(image, array)
     return image
 
 
@@ -82,16 +89,24 @@ def oriented_labelmap(
     start_ijk:
         Index of the part's first voxel in the whole labelmap.
     """
-    import slicer
-
-    image = slicer.vtkOrientedImageData()
-    image.SetExtent(*(n for a, size in zip(start_ijk, labelmap.shape[::-1], strict=True) for n in (a, a + size - 1)))
-    image.GetPointData().SetScalars(_scalars(labelmap.ravel()))
+    image = finished(copying_labelmap(labelmap, start_ijk))
     image.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras))
     return image
 
 
-def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
-    scalars = numpy_to_vtk(np.ascontiguousarray(array), deep=True)
-    scalars.SetName("ImageScalars")  # the name that VTK's own filters give and look for
-    return scalars
+def copying_labelmap(labelmap: np.ndarray, start_ijk: tuple[int, int, int]) -> Steps[slicer.vtkOrientedImageData]:
+    """``oriented_labelmap`` without its matrix, a plane at each step."""
+    import slicer
+
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(*(n for a, size in zip(start_ijk, labelmap.shape[::-1], strict=True) for n in (a, a + size - 1)))
+    yield from _filling(image, labelmap[None])
+    return image
+
+
+def _filling(image: vtk.vtkImageData, array: np.ndarray) -> Steps[None]:
+    """Copy an array (channels, k, j, i) into an image of its extent."""
+    image.AllocateScalars(get_vtk_array_type(array.dtype), array.shape[0])
+    for target, plane in zip(voxels(image).swapaxes(0, 1), array.swapaxes(0, 1), strict=True):
+        target[...] = plane
+        yield

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine.result import SegmentationResult, foreground_box
-from .geometry import local_ijk_to_ras, matrix_from_array, oriented_labelmap
+from ..engine.result import SegmentationResult, finding_foreground
+from ..engine.steps import Steps, finished
+from .geometry import copying_labelmap, local_ijk_to_ras, matrix_from_array
 from .hierarchy import place_beside
 from .records import remove_record, set_record
 from .volumes import check_volume_node, lies_on_grid_of
@@ -56,6 +57,29 @@ def show_segmentation(
     InputError
         The reference is no volume node, or has no voxels.
     """
+    image = finished(copying_foreground(result.labelmap))
+    return put_segmentation(scene, result, image, reference_node, node)
+
+
+def copying_foreground(labelmap: np.ndarray) -> Steps[slicer.vtkOrientedImageData | None]:
+    """The part of a labelmap (k, j, i) that holds all labels, as an image without matrix; None when there are none.
+
+    It takes nearly all the time of ``show_segmentation``, and does not touch the scene.
+    """
+    box = yield from finding_foreground(labelmap)
+    if box is None:
+        return None
+    return (yield from copying_labelmap(labelmap[box], (box[2].start, box[1].start, box[0].start)))
+
+
+def put_segmentation(
+    scene: slicer.vtkMRMLScene,
+    result: SegmentationResult,
+    image: slicer.vtkOrientedImageData | None,
+    reference_node: slicer.vtkMRMLVolumeNode | None,
+    node: slicer.vtkMRMLSegmentationNode | None = None,
+) -> slicer.vtkMRMLSegmentationNode:
+    """``show_segmentation`` of a result of which ``copying_foreground`` has made the image."""
     if reference_node is not None and reference_node.GetScene() is not scene:
         reference_node = None
     if reference_node is not None:
@@ -70,7 +94,9 @@ def show_segmentation(
         clear_segmentation(node)
         node.CreateDefaultDisplayNodes()
         ijk_to_ras = _place(node, result, reference_node)
-        _add_segments(node.GetSegmentation(), result, ijk_to_ras)
+        if image is not None:
+            image.SetImageToWorldMatrix(matrix_from_array(ijk_to_ras))
+            _add_segments(node.GetSegmentation(), result, image)
         set_record(node, result.record)
     if reference_node is not None:
         place_beside(node, reference_node)
@@ -120,15 +146,12 @@ def _place(
     return result.geometry.ijk_to_ras
 
 
-def _add_segments(segmentation: slicer.vtkSegmentation, result: SegmentationResult, ijk_to_ras: np.ndarray) -> None:
+def _add_segments(
+    segmentation: slicer.vtkSegmentation, result: SegmentationResult, shared: slicer.vtkOrientedImageData
+) -> None:
     """One segment per found label; all share one image, cut to what is not background."""
     import slicer
 
-    box = foreground_box(result.labelmap)
-    if box is None:
-        return
-    start_ijk = (box[2].start, box[1].start, box[0].start)
-    shared = oriented_labelmap(result.labelmap[box], ijk_to_ras, start_ijk)
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segmentation.SetSourceRepresentationName(representation)
     found = {structure.value for structure in result.structures if structure.voxels}

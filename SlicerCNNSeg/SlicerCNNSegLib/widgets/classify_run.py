@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import slicer
 
@@ -13,7 +14,9 @@ from ..engine.classification.result import ClassificationResult
 from ..engine.inputs import check_modality
 from ..engine.region import Region
 from ..engine.settings import ClassificationSettings
-from ..scene.classifications import ShownClasses, remove_classes, set_classes, show_classes, show_heat
+from ..engine.steps import Steps
+from ..scene.classifications import ShownClasses, put_heat, remove_classes, set_classes, show_classes
+from ..scene.geometry import copying_voxels
 from ..scene.labelmaps import labelmap_from_segmentation
 from ..scene.regions import region_from_roi
 from ..scene.volumes import volume_from_node
@@ -80,8 +83,13 @@ class ClassifyRun(WorkerRun):
         self._node = request.volume_nodes[0]
         remove_classes(self._node)
 
-    def _show(self, result: ClassificationResult) -> RunEnd:  # type: ignore[override]
+    def _prepare(self, result: ClassificationResult) -> Steps[Any]:  # type: ignore[override]
+        if result.explanation is None:
+            return None
+        return (yield from copying_voxels(result.explanation.heat[None]))
+
+    def _show(self, result: ClassificationResult, prepared: Any) -> RunEnd:  # type: ignore[override]
         set_classes(self._node, result)
-        heat = show_heat(self._scene, result, self._node) if result.explanation else None
+        heat = put_heat(self._scene, result, prepared, self._node) if prepared is not None else None
         table = show_classes(self._scene, result)
         return RunEnd(ShownClasses(result, table, heat), result.record.warnings)

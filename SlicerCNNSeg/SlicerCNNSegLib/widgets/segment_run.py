@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import slicer
 
@@ -10,8 +11,9 @@ from ..engine.catalogue import find_model
 from ..engine.inputs import check_modality, match_channels
 from ..engine.result import SegmentationResult
 from ..engine.settings import SegmentationSettings
+from ..engine.steps import Steps
 from ..scene.regions import region_from_roi
-from ..scene.segmentations import clear_segmentation, show_segmentation
+from ..scene.segmentations import clear_segmentation, copying_foreground, put_segmentation
 from ..scene.tables import show_volumes
 from ..scene.volumes import volume_from_node
 from .worker_run import RunEnd, WorkerRun
@@ -78,9 +80,12 @@ class SegmentRun(WorkerRun):
         if request.output_node is not None:
             clear_segmentation(request.output_node)
 
-    def _show(self, result: SegmentationResult) -> RunEnd:  # type: ignore[override]
+    def _prepare(self, result: SegmentationResult) -> Steps[Any]:  # type: ignore[override]
+        return copying_foreground(result.labelmap)
+
+    def _show(self, result: SegmentationResult, prepared: Any) -> RunEnd:  # type: ignore[override]
         request = self._request
-        node = request.volume_nodes[0]
-        segmentation = show_segmentation(self._scene, result, node, self._still_there(request.output_node))
+        node, output = request.volume_nodes[0], self._still_there(request.output_node)
+        segmentation = put_segmentation(self._scene, result, prepared, node, output)
         table = show_volumes(self._scene, result, self._still_there(request.table_node))
         return RunEnd(ShownSegmentation(segmentation, table), result.record.warnings)

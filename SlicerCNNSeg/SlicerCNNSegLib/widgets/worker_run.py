@@ -6,6 +6,7 @@ in. A run that fails or is cancelled adds nothing to the scene.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ import qt
 import slicer
 
 from ..engine.errors import Cancelled, CNNSegError, InputError
+from ..engine.steps import Steps
 from ..engine.volume import Volume
 from ..scene.volumes import volume_from_node
 from ..worker.interface import Ended, Progressed, Result, Settings, Worker
 
 POLL_INTERVAL_MS = 20
 """How often the worker is asked what has happened; less than a screen needs to show it."""
+
+TICK_S = 0.01
+"""Work of one tick while the result comes into the scene: large images are copied plane by plane."""
 
 LOADING = 0.98
 """Where the bar stands while the result comes into the scene."""
@@ -78,6 +83,8 @@ class WorkerRun(ABC):
         self._on_progress, self._on_end = on_progress, on_end
         self._problem = ""
         self._nodes: Sequence[slicer.vtkMRMLVolumeNode] = ()
+        self._ending: Steps[RunEnd] | None = None
+        self._outcome: RunEnd | None = None
         self._observers: list[int] = []
         self._timer = qt.QTimer()
         self._timer.interval = POLL_INTERVAL_MS
@@ -85,8 +92,11 @@ class WorkerRun(ABC):
         self.running = False
 
     def cancel(self) -> None:
-        """Stop; ``on_end`` follows within half a second."""
-        if self.running:
+        """Stop; ``on_end`` follows within half a second. What is in the scene already stays."""
+        if self._ending is not None:
+            self._ending = None
+            self._outcome = RunEnd(problem=self._problem) if self._problem else RunEnd(cancelled=True)
+        elif self.running and self._outcome is None:
             self._worker.cancel()
 
     def close(self) -> None:
@@ -96,9 +106,13 @@ class WorkerRun(ABC):
             self._worker.close()
             self._on_end(RunEnd(cancelled=True))
 
+    def _prepare(self, result: Result) -> Steps[Any]:
+        """What takes time of showing a result, in small pieces; the scene is not touched."""
+        yield from ()
+
     @abstractmethod
-    def _show(self, result: Result) -> RunEnd:
-        """Bring the result into the scene, where the inputs are as they were."""
+    def _show(self, result: Result, prepared: Any) -> RunEnd:
+        """Bring the result, and what ``_prepare`` gave, into the scene, where the inputs are as they were."""
 
     def _check_idle(self) -> None:
         """Raise ``InputError`` when a run is under way, this one or another in the same worker."""
@@ -109,6 +123,7 @@ class WorkerRun(ABC):
         """Hand a run over to the worker and watch it; the volumes are those of the nodes."""
         self._worker.start(settings, volumes)
         self._nodes, self._geometries, self._problem = nodes, [volume.geometry for volume in volumes], ""
+        self._ending = self._outcome = None
         self.running = True
         self._observers = [
             self._scene.AddObserver(self._scene.NodeRemovedEvent, self._node_removed),
@@ -117,7 +132,7 @@ class WorkerRun(ABC):
         self._timer.start()
 
     def _stop(self) -> None:
-        self.running = False
+        self.running, self._ending = False, None
         self._timer.stop()
         for tag in self._observers:
             self._scene.RemoveObserver(tag)
@@ -132,21 +147,34 @@ class WorkerRun(ABC):
         self.close()
 
     def _poll(self) -> None:
+        if self._outcome is not None:
+            outcome, self._outcome = self._outcome, None
+            self._stop()
+            self._on_end(outcome)  # a tick after the scene was changed, which has its views to draw first
+        elif self._ending is not None:
+            self._go_on(self._ending)
+        else:
+            self._listen()
+
+    def _listen(self) -> None:
         for event in self._worker.poll() if self.running else ():
             if isinstance(event, Progressed):
                 self._on_progress(event.fraction * LOADING, event.stage, event.seconds_left)
             else:
-                self._ended(event)
+                self._ending = self._steps_to(event)
 
-    def _ended(self, end: Ended) -> None:
-        self._stop()
+    def _go_on(self, ending: Steps[RunEnd]) -> None:
+        until = time.monotonic() + TICK_S
         try:
-            outcome = self._outcome(end)
+            while time.monotonic() < until and self._ending is ending:
+                next(ending)
+        except StopIteration as end:
+            self._ending, self._outcome = None, end.value
         except CNNSegError as error:
-            outcome = RunEnd(problem=str(error))
-        self._on_end(outcome)
+            self._ending, self._outcome = None, RunEnd(problem=str(error))
 
-    def _outcome(self, end: Ended) -> RunEnd:
+    def _steps_to(self, end: Ended) -> Steps[RunEnd]:
+        """From the worker's end to that of the run."""
         if self._problem:
             return RunEnd(problem=self._problem)
         if isinstance(end.error, Cancelled):
@@ -155,8 +183,10 @@ class WorkerRun(ABC):
             return RunEnd(problem=str(end.error), details=end.details)
         assert end.result is not None
         self._on_progress(LOADING, "Adding the result", None)
+        yield
+        prepared = yield from self._prepare(end.result)
         self._check_inputs()
-        return self._show(end.result)
+        return self._show(end.result, prepared)
 
     def _check_inputs(self) -> None:
         for node, geometry in zip(self._nodes, self._geometries, strict=True):

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..engine.errors import WorkerError
+from ..engine.steps import Steps, finished
 
 MEMORY = Path("/dev/shm")
 PREFIX = "cnnseg-worker-"
@@ -60,7 +61,7 @@ class Arena:
             arena._locks.append(lock)
         return arena
 
-    def writing(self, array: np.ndarray) -> Generator[None, None, dict[str, Any]]:
+    def writing(self, array: np.ndarray) -> Steps[dict[str, Any]]:
         """Write an array, one plane at each step; the generator's value is what ``take`` needs.
 
         Raises
@@ -88,12 +89,7 @@ class Arena:
 
     def store(self, array: np.ndarray) -> dict[str, Any]:
         """Write an array in one go; gives what ``take`` needs."""
-        steps = self.writing(array)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return dict(end.value)
+        return finished(self.writing(array))
 
     def take(self, where: Mapping[str, Any]) -> np.ndarray:
         """The array of the other side; its file is removed, its memory goes with the array.
