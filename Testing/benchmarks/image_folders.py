@@ -6,8 +6,9 @@ images into ``OUT`` and their table ``OUT/images.csv``:
 ``pneumonia``  PneumoniaMNIST, 28 x 28, classes normal and pneumonia, divided as published (train, validation)
 ``mednist``    MedNIST, 64 x 64, six kinds, not divided
 ``nodules``    LIDC-IDRI, the three middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
-               with patients. The data are 8-bit and without spacing: they are taken back to Hounsfield units, about,
-               and given the spacing of a usual chest CT (``HU`` and ``SPACING_MM`` below)
+               with patients, and as masks what at least two readers outlined. The data are 8-bit and without
+               spacing: they are taken back to Hounsfield units, about, and given the spacing of a usual chest
+               CT (``HU`` and ``SPACING_MM`` below)
 
 Images without any contrast are left out (two of MedNIST), and so is what comes a second time, voxel for voxel.
 """
@@ -24,8 +25,8 @@ import SimpleITK
 SLICES = 3
 """Of each nodule."""
 
-INDETERMINATE = 3
-"""The malignancy that belongs to neither class."""
+CLASSES = {1: "benign", 2: "benign", 4: "malignant", 5: "malignant"}
+"""Of a malignancy; 3 belongs to neither, and 0 is that of a nodule without a rating."""
 
 HU = -1000.0, 1200.0
 """What 0 and 255 are taken for. The commonest values of lung and soft tissue, median over all nodules, are 15 and 118;
@@ -35,8 +36,11 @@ and 170 in nine of ten."""
 SPACING_MM = 0.7, 0.7, 2.0
 """About the median of chest CTs; nothing in the data says which one a nodule had."""
 
-Row = tuple[str, SimpleITK.Image, dict[str, str]]
-"""A file's name, what it holds, and the table's cells."""
+Row = tuple[str, dict[str, SimpleITK.Image], dict[str, str]]
+"""A file's name, the images of that name by folder ("" is the table's own), and the table's cells."""
+
+MASKS, OUTLINED = "masks", 2
+"""Folder of the masks, and readers that must have outlined a voxel."""
 
 
 def pneumonia(data: Path) -> Iterator[Row]:
@@ -47,7 +51,7 @@ def pneumonia(data: Path) -> Iterator[Row]:
             name = f"{part}_{number:04d}.png"
             yield (
                 name,
-                SimpleITK.GetImageFromArray(image),
+                {"": SimpleITK.GetImageFromArray(image)},
                 {"class": ("normal", "pneumonia")[int(label[0])], "split": split},
             )
 
@@ -56,20 +60,24 @@ def mednist(data: Path) -> Iterator[Row]:
     """Images of MedNIST."""
     file = np.load(data / "mednist" / "mednist_6x300.npz")
     for number, (image, label) in enumerate(zip(file["images"], file["labels"], strict=True)):
-        yield f"image_{number:04d}.png", SimpleITK.GetImageFromArray(image), {"class": str(file["classes"][label])}
+        files = {"": SimpleITK.GetImageFromArray(image)}
+        yield f"image_{number:04d}.png", files, {"class": str(file["classes"][label])}
 
 
 def nodules(data: Path) -> Iterator[Row]:
     """The middle slices of each nodule that is benign or malignant."""
     file = np.load(data / "lidc_nodules" / "lidc_nodules_64.npz")
-    images = file["images"]
+    images, outlined = file["images"], (file["votes"] >= OUTLINED).astype(np.uint8)
     for row in file["table"]:
-        if row["malignancy"] == INDETERMINATE:
+        if int(row["malignancy"]) not in CLASSES:
             continue
         middle, last = row["n"] // 2, row["n"] - 1
         picked = np.clip(np.arange(SLICES) - SLICES // 2 + middle, 0, last) + row["first"]
-        cells = {"class": "malignant" if row["malignancy"] > INDETERMINATE else "benign", "patient": row["patient"]}
-        yield f"{row['patient']}_{row['nodule']}.nii.gz", chest_ct(images[picked]), cells
+        name, image = f"{row['patient']}_{row['nodule']}.nii.gz", chest_ct(images[picked])
+        mask = SimpleITK.GetImageFromArray(outlined[picked])
+        mask.CopyInformation(image)
+        cells = {"class": CLASSES[int(row["malignancy"])], "patient": row["patient"], "mask": f"{MASKS}/{name}"}
+        yield name, {"": image, MASKS: mask}, cells
 
 
 def chest_ct(slices: np.ndarray) -> SimpleITK.Image:
@@ -92,12 +100,14 @@ def write_folder(rows: Iterator[Row], output: Path) -> Path:
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer: csv.DictWriter[str] | None = None
         seen: set[bytes] = set()
-        for name, image, cells in rows:
-            array = SimpleITK.GetArrayViewFromImage(image)
+        for name, files, cells in rows:
+            array = SimpleITK.GetArrayViewFromImage(files[""])
             if array.min() == array.max() or array.tobytes() in seen:
                 continue
             seen.add(array.tobytes())
-            SimpleITK.WriteImage(image, str(output / name))
+            for folder, image in files.items():
+                (output / folder).mkdir(exist_ok=True)
+                SimpleITK.WriteImage(image, str(output / folder / name))
             row = {"image": name, **cells}
             if writer is None:
                 writer = csv.DictWriter(stream, list(row), lineterminator="\n")

@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from image_folders import OUTLINED
 
 from SlicerCNNSegLib.engine.evaluation.classification.intervals import share_interval
 from SlicerCNNSegLib.engine.files.images import read_volume
@@ -23,9 +24,6 @@ from SlicerCNNSegLib.engine.settings import ClassificationSettings
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 
 MALIGNANT = "malignant"
-OUTLINED = 2
-"""Readers that must have outlined a voxel."""
-
 SANITY = 10
 """Every so many-th nodule of a fold is also compared with random networks, five to each."""
 

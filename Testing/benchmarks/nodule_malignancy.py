@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from image_folders import CLASSES, OUTLINED
 
 from SlicerCNNSegLib.engine.evaluation.classification.calibration import expected_calibration_error
 from SlicerCNNSegLib.engine.evaluation.classification.delong import auc_difference, auc_with_covariance
@@ -31,12 +32,6 @@ from SlicerCNNSegTrainLib.engine.results.temperature import fit_temperature, sca
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 
 MALIGNANT = "malignant"
-OUTLINED = 2
-"""Readers that must have outlined a voxel."""
-
-INDETERMINATE = 3
-"""The malignancy that is left out."""
-
 MAPPINGS = {
     "0..255 is -1000..1000 HU": (1000.0, -1000.0),
     "0..255 is -1000..1400 HU": (1400.0, -1000.0),
@@ -93,8 +88,8 @@ def sizes(data: Path) -> dict[str, dict[str, float]]:
 def tell_sizes(data: Path) -> None:
     """Print the AUCs of the sizes over all nodules that are benign or malignant."""
     table = np.load(data / "lidc_nodules" / "lidc_nodules_64.npz")["table"]
-    rows = table[table["malignancy"] != INDETERMINATE]
-    found, truth = sizes(data), rows["malignancy"] > INDETERMINATE
+    rows = table[np.isin(table["malignancy"], list(CLASSES))]
+    found, truth = sizes(data), np.array([CLASSES[int(row["malignancy"])] == MALIGNANT for row in rows])
     _, patients = np.unique(rows["patient"], return_inverse=True)
     for name in ("volume", "area"):
         scores = np.array([found[f"{row['patient']}_{row['nodule']}"][name] for row in rows])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from ..bundles.classifying import BundleClassifier
 from ..catalogue import find_model
 from ..device import AUTOCAST, choose_device, choose_precision
 from ..errors import ChannelError, GeometryError, ModelError, SettingsError
@@ -18,15 +19,13 @@ from ..networks import CLASSIFICATION, check_window, facts_of
 from ..package import ModelPackage
 from ..parts import Stopwatch
 from ..progress import Progress, SubProgress, advance
-from ..result import RunRecord
-from ..segment import RECORDED_PACKAGES, describe
+from ..recording import record_of
 from ..settings import ClassificationSettings
-from ..version import versions
 from ..volume import Volume
 from ..weights import load_networks
 from .explain import SIMILAR, Explainer, shares_of
 from .familiarity import QUANTILE
-from .framing import Framed, Framing
+from .framing import Framed, Framing, Index
 from .model import ClassificationModel
 from .result import ClassificationResult, Explanation, Prediction
 from .scores import Scores, Watched, dropping_out, member_probabilities, mirrorings
@@ -97,52 +96,98 @@ def classify(settings: ClassificationSettings, volumes: Sequence[Volume], progre
     stopwatch = Stopwatch()
     with stopwatch.stage("check"):
         advance(progress, 0.0, "Checking the input")
-        plan = Plan.of(find_model(settings.model))
-        package = plan.model.package
+        model = ClassificationModel.of(find_model(settings.model))
+        package = model.package
+        run_one = _run_bundle if package.bundle is not None else _run_own
         warnings = [note for volume in volumes for note in volume.notes]
         warnings += check_modality(package, volumes, force=settings.force)
-        image = _matched(package, volumes)
-        _check_class(plan.model, settings.explain_class)
-        explainer = Explainer.of(plan.model, settings.explain, settings.layer) if settings.explain else None
+        image, match_warnings = _matched(package, volumes)
+        warnings += match_warnings
+        _check_class(model, settings.explain_class)
         device, device_warnings = choose_device(settings.device)
         warnings += device_warnings
-        precision = choose_precision(settings.precision, device)
+    outcome = run_one(_Case(model, settings, image, device, stopwatch, progress))
+    advance(progress, 1.0, "Done")
+    record = record_of(
+        package,
+        settings,
+        volumes,
+        stopwatch,
+        device=outcome.device,
+        precision=choose_precision(settings.precision, outcome.device),
+        warnings=[*warnings, *outcome.warnings],
+    )
+    return ClassificationResult(model.classes, outcome.predictions, image.geometry, record, outcome.explanation)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One case, checked."""
+
+    model: ClassificationModel
+    settings: ClassificationSettings
+    image: Volume
+    device: torch.device
+    stopwatch: Stopwatch
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came out, and the device that was really used."""
+
+    predictions: tuple[Prediction, ...]
+    device: torch.device
+    warnings: list[str]
+    explanation: Explanation | None = None
+
+
+def _run_own(case: _Case) -> _Outcome:
+    """Run a model of our own form."""
+    settings, stopwatch, progress = case.settings, case.stopwatch, case.progress
+    with stopwatch.stage("check"):
+        plan = Plan.of(case.model.package)
+        explainer = Explainer.of(plan.model, settings.explain, settings.layer) if settings.explain else None
     with stopwatch.stage("preprocess"):
         advance(progress, 0.05, "Preparing the image")
-        windows, window_warnings = _windows(plan, settings, image)
-        warnings += window_warnings
+        windows, warnings = _windows(plan, settings, case.image)
     work = _Work(plan, settings, windows, stopwatch)
     share = SubProgress(progress, 0.1, 0.5 if explainer else 1.0)
     (members, novelty), rung, ladder_warnings = climb_down(
-        lambda rung: _probabilities(work, rung, share), device, BATCH
+        lambda rung: _probabilities(work, rung, share), case.device, BATCH
     )
     predictions = _predictions(work, members, novelty)
-    warnings += _strangers(plan.model, predictions)
+    warnings += [*_strangers(plan.model, predictions), *ladder_warnings]
     explanation = None
     if explainer is not None:
         with stopwatch.stage("explain"):
-            explanation = _explain(work, explainer, predictions, image, rung.device, SubProgress(progress, 0.5, 1.0))
+            last = SubProgress(progress, 0.5, 1.0)
+            explanation = _explain(work, explainer, predictions, case.image, rung.device, last)
             warnings += [explanation.verdict] if explanation.passed is False else []
-    advance(progress, 1.0, "Done")
-    record = RunRecord(
-        task="classification",
-        model_id=package.id,
-        model_version=package.version,
-        model_sha256=package.sha256,
-        settings=settings.to_json(),
-        device=str(rung.device),
-        precision=precision if rung.device == device else choose_precision(settings.precision, rung.device),
-        versions=versions(*RECORDED_PACKAGES),
-        inputs=tuple(describe(volume) for volume in volumes),
-        seconds=dict(stopwatch.seconds),
-        warnings=tuple(dict.fromkeys([*warnings, *ladder_warnings])),
-        started=stopwatch.started,
-    )
-    return ClassificationResult(plan.model.classes, predictions, image.geometry, record, explanation)
+    return _Outcome(predictions, rung.device, warnings, explanation)
 
 
-def _matched(package: ModelPackage, volumes: Sequence[Volume]) -> Volume:
-    """The volumes as one, its channels in the model's order.
+def _run_bundle(case: _Case) -> _Outcome:
+    """Run a bundle that others made."""
+    settings, model = case.settings, case.model
+    classifier = BundleClassifier(model.package, settings, case.stopwatch)
+    boxes = _boxes(settings, case.image)
+    with case.stopwatch.stage("preprocess"):
+        advance(case.progress, 0.05, "Preparing the image")
+        classifier.prepare(case.image, [box for _, *box in boxes])
+    share = SubProgress(case.progress, 0.1, 1.0)
+    rows, rung, warnings = climb_down(lambda rung: classifier.probabilities(rung, share), case.device, 1)
+    predictions = [
+        Prediction(name, start, stop, tuple(row.tolist()), multi_label=model.multi_label)
+        for (name, start, stop), row in zip(boxes, rows, strict=True)
+    ]
+    return _Outcome(tuple(predictions), rung.device, [*classifier.warnings, *warnings])
+
+
+def _matched(package: ModelPackage, volumes: Sequence[Volume]) -> tuple[Volume, list[str]]:
+    """The volumes as one, its channels in the model's order, and warnings.
+
+    Bundles of others take grey images as pictures with three channels, as they were trained on them.
 
     Raises
     ------
@@ -154,7 +199,11 @@ def _matched(package: ModelPackage, volumes: Sequence[Volume]) -> Volume:
             f"The model {package.id} expects a grey image, but {volumes[0].source or 'the image'} is a colour image "
             f"with {volumes[0].channels} channels; convert it to grey first, or choose a model of colour images."
         )
-    return match_channels(package, volumes)
+    colours = package.bundle is not None and len(package.channels) == COLOUR_CHANNELS[0]
+    if colours and len(volumes) == 1 and volumes[0].channels == 1:
+        repeated = [replace(volumes[0], channel_names=()) for _ in package.channels]
+        return match_channels(package, repeated), [f"The grey image was given to {package.id} as red, green and blue."]
+    return match_channels(package, volumes), []
 
 
 def _check_class(model: ClassificationModel, wanted: str) -> None:
@@ -178,17 +227,10 @@ def _windows(plan: Plan, settings: ClassificationSettings, image: Volume) -> tup
         A region's voxels are all alike or not finite.
     """
     model, geometry = plan.model, image.geometry
-    whole = ((0, 0, 0), geometry.size_ijk)
-    if settings.regions:
-        boxes = [
-            (region.name or (f"region {n}" if len(settings.regions) > 1 else "region"), region.index_box(geometry))
-            for n, region in enumerate(settings.regions, start=1)
-        ]
-    else:
+    if not settings.regions:
         _check_slices(plan, image)
-        boxes = [("", whole)]
     windows, warnings = [], []
-    for name, box in boxes:
+    for name, *box in _boxes(settings, image):
         start, stop = plan.framing.box(geometry, *box)
         part = image.cropped(start, stop)
         check_voxels(model.package, part, 2 if model.slices else 3)
@@ -197,6 +239,17 @@ def _windows(plan: Plan, settings: ClassificationSettings, image: Volume) -> tup
         warnings += _differences(plan, name, part)
         windows.append(Window(name, plan.framing.frame(image, start, stop)))
     return windows, warnings
+
+
+def _boxes(settings: ClassificationSettings, image: Volume) -> list[tuple[str, Index, Index]]:
+    """Name, and half-open index box, of each region, or of the whole image."""
+    if not settings.regions:
+        return [("", (0, 0, 0), image.geometry.size_ijk)]
+    several = len(settings.regions) > 1
+    return [
+        (region.name or (f"region {n}" if several else "region"), *region.index_box(image.geometry))
+        for n, region in enumerate(settings.regions, start=1)
+    ]
 
 
 def _check_slices(plan: Plan, image: Volume) -> None:

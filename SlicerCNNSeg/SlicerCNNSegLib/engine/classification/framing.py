@@ -194,6 +194,21 @@ class Framing:
         """Bring a whole image to the network's window."""
         return self.frame(image, *self.box(image.geometry, (0, 0, 0), image.geometry.size_ijk))
 
+    def mask(self, mask: Volume, framed: Framed) -> torch.Tensor:
+        """A mask on the image's grid as the network's window shows it: uint8 ``(1, x, y[, z])``, 0 or 1.
+
+        Of a 2-D network the middle slice alone.
+        """
+        part = mask.cropped(framed.start_ijk, framed.stop_ijk)
+        tensor = framed.placement.forward((_tensor(part) > 0).to(torch.uint8), "nearest")
+        tensor = tensor[..., 0] if self.slices else tensor
+        for name, arguments in self.steps:
+            if name == RESIZED:
+                tensor = _plain(Resize(arguments["spatial_size"], mode="nearest")(tensor))
+            elif name == PADDED:
+                tensor = _plain(ResizeWithPadOrCrop(arguments["spatial_size"])(tensor))
+        return tensor.to(torch.uint8).contiguous()
+
     def _stack(self, image: Volume, start_ijk: Index, stop_ijk: Index, placement: Placement) -> torch.Tensor:
         """The box's one slice between its neighbours, ``(slices * channel, x, y)``."""
         across = placement.order[2]

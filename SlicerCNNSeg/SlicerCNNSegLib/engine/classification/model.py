@@ -69,12 +69,10 @@ class ClassificationModel:
         SettingsError
             The model is for another task.
         ModelError
-            It is another project's bundle, or a value is missing or makes no sense.
+            A value is missing or makes no sense.
         """
         if package.task != TASK:
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for classification.")
-        if package.bundle is not None:
-            raise ModelError(f"The model {package.id} was made elsewhere: such classifiers cannot be run yet.")
         running = package.inference.get(OWN_BLOCK, {})
         fingerprint = running.get("fingerprint")
         try:
@@ -83,7 +81,7 @@ class ClassificationModel:
                 package.classes,
                 package.multi_label,
                 float(running.get("temperature", 1.0)),
-                int(running.get("slices", 0)),
+                int(running.get("slices", 1 if package.bundle is not None and package.bundle.flat else 0)),
                 tuple(int(axis) for axis in running.get("mirror_axes", ())),
                 None if fingerprint is None else Fingerprint.from_json(fingerprint),
                 tuple(Familiarity.from_json(one) for one in running.get("familiarity", ())),

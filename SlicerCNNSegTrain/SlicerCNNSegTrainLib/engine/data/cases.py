@@ -64,6 +64,8 @@ class ClassifiedImage:
         As of a ``TrainingCase``.
     classes:
         Names: one, or, where classes don't exclude each other, any number.
+    mask:
+        What a network of two tasks learns to outline, on the image's grid; None without.
     """
 
     id: str
@@ -71,6 +73,7 @@ class ClassifiedImage:
     classes: tuple[str, ...]
     patient: str
     split: str = ""
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from .cases import ClassifiedImage
 from .manifest import IMAGE, check_rows, file_of, split_of
 
 CLASS = "class"
-OTHER_COLUMNS = ("case", "patient", "split")
+MASK = "mask"
+OTHER_COLUMNS = ("case", "patient", "split", MASK)
 LISTED_CLASSES = 80
 
 
@@ -25,8 +26,9 @@ def read_classified(
 
     Columns: ``image``, or one for each channel; ``class`` with the class's name, or, where classes don't
     exclude each other, one column of 0 and 1 for each class; and, as wanted, ``case`` (the id, else the
-    image file's name), ``patient`` (else each image is of a patient of its own) and ``split`` (train,
-    validation or test, for all rows or for none). Paths are relative to the table's folder.
+    image file's name), ``patient`` (else each image is of a patient of its own), ``split`` (train,
+    validation or test, for all rows or for none) and ``mask`` (what a network of two tasks outlines, on the
+    image's grid). Paths are relative to the table's folder.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def _image(
     files = [file_of(folder, row, column) for column in sources]
     case_id = safe_name(row.cells.get("case") or stem(files[0]))
     found = _labels(row, classes) if multi_label else (_class(row, classes),)
-    return ClassifiedImage(case_id, tuple(files), found, row.cells.get("patient") or case_id, split_of(row))
+    mask = file_of(folder, row, MASK) if row.cells.get(MASK) else None
+    return ClassifiedImage(case_id, tuple(files), found, row.cells.get("patient") or case_id, split_of(row), mask)
 
 
 def _class(row: Row, classes: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from SlicerCNNSegLib.engine.volume import Volume
 from ..checking.duplicates import voxel_hash
 from ..recipe import Recipe
 from .cases import TEST, ClassifiedImage
+from .classes import MASK
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,14 @@ class ImageSample:
         float32 ``(channel, x, y[, z])`` of the network's size.
     target:
         float32 ``(class,)``, 1 for the classes that the image is of.
+    mask:
+        uint8 ``(1, x, y[, z])``: what a network of two tasks learns to outline; None where the recipe has no such loss.
     """
 
     id: str
     image: torch.Tensor
     target: torch.Tensor
+    mask: torch.Tensor | None = None
 
 
 @dataclass
@@ -71,8 +75,10 @@ def read_images(images: Sequence[ClassifiedImage], recipe: Recipe, progress: Pro
             if fault:
                 reading.faults[one.id] = fault
             elif one.split != TEST:
-                tensor = framing.whole(volume).tensor
-                reading.samples[one.id] = ImageSample(one.id, tensor, target_of(one, recipe.class_names))
+                framed = framing.whole(volume)
+                mask = framing.mask(_mask(one, volume), framed) if recipe.loss.get(MASK) else None
+                target = target_of(one, recipe.class_names)
+                reading.samples[one.id] = ImageSample(one.id, framed.tensor, target, mask)
         except InputError as error:
             reading.faults[one.id] = str(error)
     return reading
@@ -86,6 +92,15 @@ def target_of(image: ClassifiedImage, classes: Sequence[str]) -> torch.Tensor:
 def presence_of(images: Sequence[ClassifiedImage], classes: Sequence[str]) -> Mapping[str, frozenset[int]]:
     """Case id to the indices of its classes, by which folds are made alike."""
     return {one.id: frozenset(n for n, name in enumerate(classes) if name in one.classes) for one in images}
+
+
+def _mask(one: ClassifiedImage, image: Volume) -> Volume:
+    if one.mask is None:
+        raise InputError(f"the recipe's loss {MASK!r} needs a file in the column {MASK!r} for each image.")
+    mask = read_volume(one.mask)
+    if not mask.geometry.matches(image.geometry):
+        raise InputError(f"expected the mask {one.mask.name} on the image's grid; resample it to the image.")
+    return mask
 
 
 def _fault(volume: Volume, recipe: Recipe) -> str:

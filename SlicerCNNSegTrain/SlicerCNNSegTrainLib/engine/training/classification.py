@@ -1,4 +1,4 @@
-"""Learning to classify."""
+"""Learning to classify, and, with a network of two tasks, to outline at the same time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from SlicerCNNSegLib.engine.device import AUTOCAST
+from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.evaluation.classification.metrics import OVERALL, Metrics
 from SlicerCNNSegLib.engine.evaluation.classification.tables import (
     BINARY,
@@ -16,13 +17,14 @@ from SlicerCNNSegLib.engine.evaluation.classification.tables import (
     MULTI_LABEL,
     ClassificationTable,
 )
-from SlicerCNNSegLib.engine.networks import CLASSIFICATION
+from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
 
+from ..data.classes import MASK
 from ..data.images import ImageSample
 from ..recipe import Recipe
 from .augmentation import build_augmentation
 from .class_loss import ClassLoss
-from .losses import balanced_weights
+from .losses import SegmentationLoss, balanced_weights
 from .ranks import ALONE, Ranks
 from .task import Batch
 
@@ -31,6 +33,9 @@ SCORED_AT_ONCE = 32
 
 THRESHOLD, BINS = 0.5, 10
 """Of the evaluation's decisions and calibration error, its defaults."""
+
+OUTLINE = {"dice": 1.0, "cross_entropy": 1.0}
+"""The loss of the outlines, whose weight is the recipe's ``mask``."""
 
 ORDER, IMAGE, MIX = 0x6F72, 0x696D, 0x6D78
 """Second words of the seeds of an epoch's order, of an image's augmentation and of a batch's mixing."""
@@ -49,6 +54,11 @@ class ClassificationTask:
         ``bf16``, ``fp16`` or ``fp32``: of the validation.
     ranks:
         The processes that share the work.
+
+    Raises
+    ------
+    SettingsError
+        A term of the loss is unknown, or outlines are to be learned by what cannot: with mixup.
     """
 
     metric = "auc"
@@ -71,8 +81,12 @@ class ClassificationTask:
         weights = torch.ones(len(counts))
         if recipe.class_weights == "balanced":
             weights = balanced_weights(counts.double())
+        self._outline_weight = recipe.loss.get(MASK, 0.0)
+        if self._outline_weight and recipe.classes.mixup:
+            raise SettingsError(f"The loss {MASK!r} and classes.mixup exclude each other; set one of them to 0.")
+        self._outline_loss = SegmentationLoss(OUTLINE, torch.ones(2), ranks.total)
         self._loss = ClassLoss(
-            recipe.loss,
+            {name: weight for name, weight in recipe.loss.items() if name != MASK},
             weights,
             multi_label=recipe.multi_label,
             smoothing=recipe.classes.label_smoothing,
@@ -80,13 +94,17 @@ class ClassificationTask:
         )
 
     def batch(self, step: int) -> Batch:
-        """``image`` ``(batch, channel, x, y[, z])`` and ``target`` ``(batch, class)`` of this process's share."""
+        """``image`` ``(batch, channel, x, y[, z])`` and ``target`` ``(batch, class)`` of this process's share.
+
+        And ``label`` ``(batch, 1, x, y[, z])`` where outlines are learned.
+        """
         size = self._recipe.batch_size
-        pairs = [self._varied(position) for position in self._ranks.share(range(step * size, (step + 1) * size))]
-        image, target = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        varied = [self._varied(position) for position in self._ranks.share(range(step * size, (step + 1) * size))]
+        batch = {key: torch.stack([one[key] for one in varied]) for key in varied[0]}
         amount = self._recipe.classes.mixup
         if not amount:
-            return {"image": image, "target": target}
+            return batch
+        image, target = batch["image"], batch["target"]
         random = np.random.default_rng([self._recipe.seed, MIX, step, self._ranks.rank])
         share, other = float(random.beta(amount, amount)), torch.as_tensor(random.permutation(len(image)))
         return {
@@ -94,9 +112,17 @@ class ClassificationTask:
             "target": share * target + (1 - share) * target[other],
         }
 
-    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """See ``class_loss.py``."""
-        return self._loss.to(batch["target"].device)(scores_of(output), batch["target"])
+    def loss(self, output: torch.Tensor | Mapping[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+        """See ``class_loss.py``; where outlines are learned, their loss is added."""
+        device = batch["target"].device
+        loss: torch.Tensor = self._loss.to(device)(scores_of(output), batch["target"])
+        if not self._outline_weight:
+            return loss
+        if not isinstance(output, Mapping) or SEGMENTATION not in output:
+            raise SettingsError(f"The loss {MASK!r} needs a network of two tasks, such as SegResNetMultiTask.")
+        label = batch["label"].long()
+        known = torch.ones(len(label), 2, dtype=torch.bool, device=device)
+        return loss + self._outline_weight * self._outline_loss.to(device)(output[SEGMENTATION], label, known)
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """AUC, accuracy and calibration error of the held-out images, and the AUC of each class by its name."""
@@ -116,8 +142,8 @@ class ClassificationTask:
         self._probabilities(network, some)
         return (clock() - started) * len(self._held_out) / max(1, len(some))
 
-    def _varied(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """One image, augmented, and its target; a function of the seed and the position."""
+    def _varied(self, position: int) -> Batch:
+        """One image, augmented, with its target and mask; a function of the seed and the position."""
         seed, count = self._recipe.seed, len(self._training)
         epoch, index = divmod(position, count)
         random = np.random.default_rng([seed, IMAGE, epoch, index])
@@ -127,8 +153,9 @@ class ClassificationTask:
         else:
             sample = self._training[np.random.default_rng([seed, ORDER, epoch]).permutation(count)[index]]
         self._augmentation.set_random_state(seed=int(random.integers(2**31)))
-        varied = self._augmentation({"image": sample.image})
-        return torch.as_tensor(varied["image"]).clone(), sample.target
+        masks = {"label": sample.mask} if self._outline_weight else {}
+        varied = self._augmentation({"image": sample.image, **masks})
+        return {key: torch.as_tensor(value).clone() for key, value in varied.items()} | {"target": sample.target}
 
     def _probabilities(self, network: torch.nn.Module, samples: Sequence[ImageSample]) -> np.ndarray:
         """``(image, class)``."""
