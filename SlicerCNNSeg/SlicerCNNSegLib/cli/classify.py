@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "classify",
         help="classify images, regions or segments",
-        description="Tell how probable each of a model's classes is, and why. Cases run one after the other.",
+        description="Tell how probable each of a model's classes is, and why.",
         usage="cnnseg classify INPUT... -o OUT --model ID [options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -135,7 +135,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = TerminalObserver(
             quiet=arguments.quiet, debug=arguments.debug, rows_text=classes_text, content="classes"
         )
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume)
+    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
 
 
 def _settings(arguments: argparse.Namespace) -> ClassificationSettings:

@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "detect",
         help="find nodules in chest CTs",
-        description="Find nodules in chest CTs, segment and measure them. Cases run one after the other.",
+        description="Find nodules in chest CTs, segment and measure them.",
         usage="cnnseg detect INPUT... -o OUT --model ID [options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -105,7 +105,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = TerminalObserver(
             quiet=arguments.quiet, debug=arguments.debug, rows_text=findings_text, content="findings"
         )
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume)
+    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
 
 
 def _prior(arguments: argparse.Namespace) -> FollowUp | None:

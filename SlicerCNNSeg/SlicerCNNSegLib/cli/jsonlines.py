@@ -8,7 +8,7 @@ Every object has ``event``. In order:
     ``case``, ``position`` (of the case, from 0), ``fraction`` (0..1, of all cases), ``case_fraction``
     (0..1), ``stage`` (words for people). At most ten a second.
 ``case``
-    One for each finished case: ``case``, ``position``, ``status`` (``done``, ``skipped``: done before and
+    One for each finished case, as they end: ``case``, ``position``, ``status`` (``done``, ``skipped``: done before and
     verified, ``failed``), ``seconds``. When done or skipped: ``outputs`` (paths, the record last),
     ``volumes`` (list of ``label``, ``name``, ``voxels``, ``volume_mm3``; of a classification instead
     ``classes``, see ``ClassificationResult.rows``; of a detection ``findings``, see ``Finding.to_json``),
@@ -32,6 +32,7 @@ from pathlib import Path
 
 from ..engine.cohort.cases import Case
 from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from ..engine.cohort.telling import Together
 from .status import UsageError, one_line, status_of
 from .terminal import say_error
 
@@ -82,15 +83,17 @@ class JsonObserver:
         self.rows_key = rows_key
         self.clock = clock
         self.cases: Sequence[Case] = ()
+        self.together = Together(0)
         self.next_report = 0.0
 
     def started(self, cases: Sequence[Case]) -> None:
         """Write ``start``."""
-        self.cases = cases
+        self.cases, self.together = cases, Together(len(cases))
         emit("start", schema=SCHEMA, cases=[case.id for case in cases], model=self.model, folder=str(self.folder))
 
     def progressed(self, position: int, fraction: float, stage: str) -> None:
         """Write ``progress``, unless the last one was just now."""
+        done = self.together.reached(position, fraction)
         now = self.clock()
         if now < self.next_report:
             return
@@ -99,13 +102,14 @@ class JsonObserver:
             "progress",
             case=self.cases[position].id,
             position=position,
-            fraction=round((position + fraction) / len(self.cases), 4),
+            fraction=round(done / len(self.cases), 4),
             case_fraction=round(fraction, 4),
             stage=stage,
         )
 
     def finished(self, position: int, outcome: Outcome) -> None:
         """Write ``case``."""
+        self.together.reached(position, 1.0)
         common = {
             "case": outcome.case.id,
             "position": position,

@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "segment",
         help="segment images",
-        description="Segment images with a model. Cases run one after the other.",
+        description="Segment images with a model. One case runs after the other, or several at a time with --workers.",
         usage="cnnseg segment INPUT... -o OUT [options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -106,7 +106,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = JsonObserver(package.id, plan.folder, debug=arguments.debug)
     else:
         observer = TerminalObserver(quiet=arguments.quiet, debug=arguments.debug)
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume)
+    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
 
 
 def settings_from(arguments: argparse.Namespace) -> SegmentationSettings:

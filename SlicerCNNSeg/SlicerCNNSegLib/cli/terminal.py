@@ -12,6 +12,7 @@ from typing import Any
 
 from ..engine.cohort.cases import Case
 from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
+from ..engine.cohort.telling import Together
 from ..engine.wording import printable
 from .bar import Bar
 from .status import one_line
@@ -82,16 +83,17 @@ class TerminalObserver:
         self.debug = debug
         self.rows_text, self.content = rows_text, content
         self.cases: Sequence[Case] = ()
+        self.together = Together(0)
         self.bar = Bar(0, wanted=False)
 
     def started(self, cases: Sequence[Case]) -> None:
         """Open the bar."""
-        self.cases = cases
+        self.cases, self.together = cases, Together(len(cases))
         self.bar = Bar(len(cases), wanted=not self.quiet)
 
     def progressed(self, position: int, fraction: float, stage: str) -> None:
         """Move the bar."""
-        self.bar.move(position + fraction, f"{self.cases[position].id}: {stage}")
+        self.bar.move(self.together.reached(position, fraction), f"{self.cases[position].id}: {stage}")
 
     def finished(self, position: int, outcome: Outcome) -> None:
         """Show what became of a case: errors always, warnings unless quiet, the rest when there is no bar."""
@@ -107,7 +109,7 @@ class TerminalObserver:
             if not self.bar.shown and len(self.cases) > 1:
                 took = f", {outcome.seconds:.1f} s" if outcome.status == DONE else ""
                 print(f"[{position + 1}/{len(self.cases)}] {name}: {outcome.status}{took}", flush=True)
-        self.bar.move(position + 1, name)
+        self.bar.move(self.together.reached(position, 1.0), name)
 
     def ended(self, result: CohortResult) -> None:
         """Close the bar; show the rows of a single case, else the summary."""

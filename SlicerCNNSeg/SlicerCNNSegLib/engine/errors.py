@@ -23,6 +23,7 @@
     │   └── OutOfMemoryError   the last rung of the memory ladder failed
     ├── PackagesError          Python packages are missing and were not installed
     ├── WorkerError            the process that computes ended, or did what it should not
+    │   └── WorkerDiedError    it ended in the middle of a run
     └── Cancelled              the user asked to stop
 
 A message is one line: what was expected, what came (the value), what to do next.
@@ -111,6 +112,10 @@ class PackagesError(CNNSegError):
 
 class WorkerError(CNNSegError):
     """The process that computes ended unexpectedly, cannot be started, or does not speak our language."""
+
+
+class WorkerDiedError(WorkerError):
+    """The process that computes ended in the middle of a run, which may go well in another one."""
 
 
 class Cancelled(CNNSegError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..engine import errors
-from ..engine.errors import Cancelled, CNNSegError, InputError, WorkerError
+from ..engine.errors import Cancelled, CNNSegError, InputError, WorkerDiedError, WorkerError
 from ..engine.volume import Volume
 from .child import IDLE_S, LAUNCH, Child
 from .codec import decoded, encoded
@@ -241,7 +241,7 @@ class WorkerClient(Worker):
         """The process has gone by itself."""
         child, run = self._child, self._run
         assert child is not None
-        error, details = WorkerError(child.why()), self._details()
+        error, details = WorkerDiedError(child.why()), self._details()
         child.kill()
         self._child = None
         if run is None:

@@ -4,6 +4,10 @@ import csv
 import json
 import os
 import shutil
+import signal
+import sys
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +19,8 @@ from tiny_model import write_tiny_model
 from SlicerCNNSegLib.engine.cohort.cases import Case, cases_from_paths
 from SlicerCNNSegLib.engine.cohort.outputs import OutputPlan
 from SlicerCNNSegLib.engine.cohort.runner import DONE, FAILED, SKIPPED, RecordingObserver, run_cohort
+from SlicerCNNSegLib.engine.cohort.telling import Together
+from SlicerCNNSegLib.engine.cohort.work import read_file
 from SlicerCNNSegLib.engine.errors import (
     Cancelled,
     ChannelError,
@@ -25,8 +31,12 @@ from SlicerCNNSegLib.engine.errors import (
     SettingsError,
     WeightsError,
 )
+from SlicerCNNSegLib.engine.progress import advance
 from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
+
+WAIT_S = 20.0
+"""More than anything here takes."""
 
 
 @pytest.fixture
@@ -65,6 +75,14 @@ def listed(plan) -> list[str]:
         return [row["case"] for row in csv.DictReader(file)]
 
 
+def appears(path) -> bool:
+    """Whether a file is there before long."""
+    end = time.monotonic() + WAIT_S
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return path.exists()
+
+
 def statuses(result) -> list[str]:
     return [outcome.status for outcome in result.outcomes]
 
@@ -78,14 +96,109 @@ def test_every_case_gets_its_files_and_the_observer_hears_all_of_it(cases, setti
     assert observer.cases == tuple(cases)
     assert tuple(observer.outcomes) == result.outcomes
     assert observer.results == [result]
-    fractions = [position + fraction for position, fraction, _ in observer.reports]
-    assert fractions == sorted(fractions)
+    for position in range(3):
+        fractions = [fraction for where, fraction, _ in observer.reports if where == position]
+        assert fractions == sorted(fractions)
     stages = [stage for position, _, stage in observer.reports if position == 1]
     assert list(dict.fromkeys(stages)) == ["Reading", "Thresholding", "Writing"]
     outcome = result.outcomes[0]
     assert outcome.outputs == (plan.folder / "a.nii.gz", plan.folder / "a.run.json")
     assert outcome.rows[0]["voxels"] == BLOB_VOXELS
     assert outcome.seconds > 0
+
+
+def test_while_the_network_runs_the_next_case_is_read_and_the_one_before_is_written(cases, settings, plan):
+    read, seen = {case.files[0][1].name: threading.Event() for case in cases}, []
+
+    def reader(path, **options):
+        volume = read_file(path, **options)
+        read[path.name].set()
+        return volume
+
+    def wait_for_neighbours(volume):
+        if "b.nii.gz" in str(volume.source):
+            seen.append(read["c.nii.gz"].wait(WAIT_S))
+            seen.append(appears(plan.record("a")))
+
+    result = run_cohort(
+        cases, settings, plan, RecordingObserver(), runner=FakeRunner(wait_for_neighbours), reader=reader
+    )
+    assert seen == [True, True]
+    assert statuses(result) == [DONE] * 3
+
+
+def test_no_more_than_one_case_is_read_ahead(cases, settings, plan):
+    read, held = [], []
+
+    def reader(path, **options):
+        read.append(path.name)
+        return read_file(path, **options)
+
+    def look(volume):
+        if "a.nii.gz" in str(volume.source):
+            time.sleep(0.3)
+            held.append(len(read))
+
+    run_cohort(cases, settings, plan, RecordingObserver(), runner=FakeRunner(look), reader=reader)
+    assert held == [2]
+
+
+def test_runs_observer_and_interrupts_are_of_the_calling_thread(cases, settings, plan):
+    threads = set()
+
+    class Observer(RecordingObserver):
+        def progressed(self, position, fraction, stage):
+            threads.add(threading.get_ident())
+
+        def finished(self, position, outcome):
+            threads.add(threading.get_ident())
+
+    runner = FakeRunner(lambda volume: threads.add(threading.get_ident()))
+    run_cohort(cases, settings, plan, Observer(), runner=runner)
+    assert threads == {threading.get_ident()}
+
+
+def test_workers_run_cases_at_the_same_time_and_outcomes_keep_their_order(cases, settings, plan):
+    together = threading.Barrier(2, timeout=WAIT_S)
+    first, second = FakeRunner(lambda volume: together.wait()), FakeRunner(lambda volume: together.wait())
+    observer = RecordingObserver()
+    result = run_cohort(cases[:2], settings, plan, observer, workers=[first, second])
+    assert statuses(result) == [DONE] * 2
+    assert [outcome.case.id for outcome in result.outcomes] == ["a", "b"]
+    assert (len(first.calls), len(second.calls)) == (1, 1)
+    assert listed(plan) == ["a", "b"]
+
+
+def test_an_error_of_one_worker_that_stops_every_case_stops_the_others(cases, settings, plan):
+    begun = threading.Event()
+
+    def wait_to_be_stopped(settings, volumes, progress):
+        begun.set()
+        for _ in range(round(WAIT_S / 0.01)):
+            advance(progress, 0.5, "Waiting")
+            time.sleep(0.01)
+
+    def break_down(settings, volumes, progress):
+        begun.wait(WAIT_S)
+        raise DeviceError("broken")
+
+    with pytest.raises(DeviceError, match="broken"):
+        run_cohort(cases, settings, plan, RecordingObserver(), workers=[wait_to_be_stopped, break_down])
+    assert written(plan) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal for itself")
+def test_ctrl_c_while_workers_run_stops_them(cases, settings, plan):
+    def interrupt(settings, volumes, progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(round(WAIT_S / 0.01)):
+            advance(progress, 0.5, "Waiting")
+            time.sleep(0.01)
+
+    result = run_cohort(cases, settings, plan, RecordingObserver(), workers=[interrupt])
+    assert result.stopped
+    assert result.outcomes == ()
+    assert written(plan) == []
 
 
 def test_a_failing_case_is_told_and_the_rest_go_on(cases, settings, plan):
@@ -237,3 +350,10 @@ class TestResume:
         record = json.loads((plan.folder / "a.run.json").read_text())
         (plan.folder / "b.run.json").write_text(json.dumps(record))
         assert again()[1] == DONE
+
+
+def test_all_cases_together_never_fall_back():
+    together = Together(3)
+    assert together.reached(1, 0.5) == 0.5
+    assert together.reached(0, 1.0) == 1.5
+    assert together.reached(1, 0.25) == 1.5

@@ -1,0 +1,111 @@
+"""Many cases with several workers: how much faster than one, and what becomes of cases whose workers are killed.
+
+Run: ``OMP_NUM_THREADS=1 python Testing/benchmarks/cohort_workers.py IMAGES [--cases 40] [--kills 30]``. IMAGES is a
+folder of NIfTI images for the model. First ``cnnseg segment`` with one worker and with two, of one thread each, take
+turns. Then a run with two workers, of which one is killed at random moments until so many have died: every case must be
+there once, whole, and with the labels of the run that was left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import psutil
+
+from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, sha256
+from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL
+
+WORKERS = 2
+LONGEST_PAUSE_S = 4.0
+"""Between two kills: starting, reading, running and handing over all come to be hit."""
+
+
+def command(images: list[Path], out: Path, model: str, workers: int) -> list[str]:
+    """The command line."""
+    line = [str(Path(sys.executable).with_name("cnnseg")), "segment", *map(str, images), "-o", str(out), "--quiet"]
+    return [*line, "--model", model, "--format", "nii.gz", "--device", "cpu", "--workers", str(workers)]
+
+
+def seconds(line: list[str]) -> float:
+    """How long a command takes by the clock."""
+    begin = time.perf_counter()
+    subprocess.run(line, check=True)
+    return time.perf_counter() - begin
+
+
+def kill_workers(line: list[str], kills: int) -> tuple[int, int]:
+    """Run a command and kill its workers; gives how many were killed, and the exit status."""
+    choose, killed = random.Random(0), 0
+    with subprocess.Popen(line) as process:
+        parent = psutil.Process(process.pid)
+        while process.poll() is None and killed < kills:
+            time.sleep(choose.uniform(0, LONGEST_PAUSE_S))
+            workers = parent.children() if process.poll() is None else []
+            if workers:
+                choose.choice(workers).kill()
+                killed += 1
+        return killed, process.wait()
+
+
+def check(out: Path, expected: Path, images: list[Path]) -> int:
+    """How many voxels differ from the expected labels; ends the script where files are not those of a whole run."""
+    names = sorted(image.name.removesuffix(".nii.gz") for image in images)
+    found = sorted(path.name for path in out.iterdir())
+    wanted = sorted(["volumes.csv", *(f"{n}{suffix}" for n in names for suffix in (".nii.gz", RECORD_SUFFIX))])
+    if found != wanted:
+        raise SystemExit(f"expected the files {wanted}, found {found}")
+    with (out / "volumes.csv").open(newline="") as file:
+        rows = [(row["case"], row["label"]) for row in csv.DictReader(file)]
+    if len(set(rows)) != len(rows) or {case for case, _ in rows} != set(names):
+        raise SystemExit("volumes.csv has a case too few or twice")
+    different = 0
+    for name in names:
+        record = json.loads((out / f"{name}{RECORD_SUFFIX}").read_text(encoding="utf-8"))
+        if record["outputs"] != {f"{name}.nii.gz": sha256(out / f"{name}.nii.gz")}:
+            raise SystemExit(f"{name} is not what its record says")
+        one, other = (np.asanyarray(nib.load(folder / f"{name}.nii.gz").dataobj) for folder in (out, expected))
+        different += int((one != other).sum())
+    return different
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=30)
+    options = parser.parse_args()
+    images = sorted(p for p in options.images.glob("*.nii.gz") if not p.name.startswith("."))[: options.cases]
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = {workers: Path(temporary) / f"{workers}" for workers in (1, WORKERS)}
+        times: dict[int, list[float]] = {workers: [] for workers in folders}
+        for _ in range(options.rounds):
+            for workers, folder in folders.items():
+                times[workers].append(seconds(command(images, folder, options.model, workers)))
+        medians = {workers: statistics.median(each) for workers, each in times.items()}
+        if options.rounds:
+            told = ", ".join(f"{workers}: {median:.1f} s" for workers, median in medians.items())
+            print(f"{len(images)} cases; workers {told}; ratio {medians[1] / medians[WORKERS]:.2f}")
+            print(f"{check(folders[WORKERS], folders[1], images)} voxels differ", flush=True)
+        if options.kills:
+            out = Path(temporary) / "killed"
+            killed, status = kill_workers(command(images, out, options.model, WORKERS), options.kills)
+            print(f"{killed} workers killed, exit status {status}", flush=True)
+            print(f"all cases are there, whole; {check(out, folders[1], images)} voxels differ")
+
+
+if __name__ == "__main__":
+    main()
