@@ -5,8 +5,8 @@
     Slicer --no-main-window --python-script .../SlicerCNNSegLib/batch.py -- segment head.nii.gz -o out
     python .../SlicerCNNSegLib/batch.py segment head.nii.gz -o out --save-scene out/head.mrb
 
-The options are those of ``cnnseg``; ``segment`` has one more, ``--save-scene FILE.mrb``: the images and
-segmentations of all finished cases in the output folder as one MRML scene. On Linux a Slicer needs a
+The options are those of ``cnnseg``; ``segment`` and ``detect`` have one more, ``--save-scene FILE.mrb``: the images
+and segmentations, or findings, of all finished cases in the output folder as one MRML scene. On Linux a Slicer needs a
 display even without a main window (``xvfb-run``).
 """
 
@@ -18,10 +18,15 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import slicer
 
 LIBRARY = Path(__file__).resolve().parent
 SCENE_OPTION = "--save-scene"
 SCENE_SUFFIX = ".mrb"
+SCENE_COMMANDS = ("segment", "detect")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +64,7 @@ def split_scene_option(argv: Sequence[str]) -> tuple[list[str], Path | None]:
     Raises
     ------
     SettingsError
-        It is not followed by a file ``.mrb``, or stands with another command than ``segment``.
+        It is not followed by a file ``.mrb``, or stands with another command than ``segment`` and ``detect``.
     """
     from SlicerCNNSegLib.engine.errors import SettingsError
 
@@ -69,8 +74,9 @@ def split_scene_option(argv: Sequence[str]) -> tuple[list[str], Path | None]:
         return rest, None
     at = rest.index(SCENE_OPTION)
     file = rest[at + 1] if at + 1 < len(rest) else ""
-    if rest[0] != "segment" or not file.endswith(SCENE_SUFFIX):
-        raise SettingsError(f"Expected segment ... {SCENE_OPTION} FILE{SCENE_SUFFIX}, got {' '.join(argv)!r}.")
+    if rest[0] not in SCENE_COMMANDS or not file.endswith(SCENE_SUFFIX):
+        commands = " or ".join(SCENE_COMMANDS)
+        raise SettingsError(f"Expected {commands} ... {SCENE_OPTION} FILE{SCENE_SUFFIX}, got {' '.join(argv)!r}.")
     return rest[:at] + rest[at + 2 :], Path(file)
 
 
@@ -93,34 +99,54 @@ def save_scene(file: Path, records: Sequence[Path]) -> None:
     """
     import slicer
 
-    from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, read_record
-    from SlicerCNNSegLib.engine.cohort.saved import read_result
+    from SlicerCNNSegLib.engine.cohort.follow_up import FINDINGS_RECORD
     from SlicerCNNSegLib.engine.errors import OutputError
     from SlicerCNNSegLib.engine.files.atomic import replacing
-    from SlicerCNNSegLib.engine.files.images import read_volume
-    from SlicerCNNSegLib.scene.segmentations import show_segmentation
-    from SlicerCNNSegLib.scene.tables import show_volumes
-    from SlicerCNNSegLib.scene.volumes import node_from_volume
 
     if not records:
         raise OutputError(f"No case is done, so there is nothing to save as {file}.")
     scene = slicer.vtkMRMLScene()
     for path in records:
-        result = read_result(path)
-        name = path.name.removesuffix(RECORD_SUFFIX)
-        nodes = [
-            node_from_volume(
-                scene, read_volume(entry["path"], series=entry["series"]), f"{name} {entry['channel']}".strip()
-            )
-            for entry in read_record(path)["input_files"]
-        ]
-        show_segmentation(scene, result, nodes[0])
-        show_volumes(scene, result).SetName(f"{name} volumes")
+        show = _show_findings if path.name.endswith(FINDINGS_RECORD) else _show_segmentation
+        show(scene, path)
     with replacing(file) as temporary, tempfile.TemporaryDirectory() as folder:
         named = Path(folder) / file.name  # the bundle's inner folder is called after its file
         if not scene.WriteToMRB(str(named)):
             raise OutputError(f"The scene {file} could not be written; check that the disk has room.")
         shutil.move(named, temporary)
+
+
+def _show_segmentation(scene: slicer.vtkMRMLScene, record: Path) -> None:
+    from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX
+    from SlicerCNNSegLib.engine.cohort.saved import read_result
+    from SlicerCNNSegLib.scene.segmentations import show_segmentation
+    from SlicerCNNSegLib.scene.tables import show_volumes
+
+    name, result = record.name.removesuffix(RECORD_SUFFIX), read_result(record)
+    show_segmentation(scene, result, _images(scene, record, name)[0])
+    show_volumes(scene, result).SetName(f"{name} volumes")
+
+
+def _show_findings(scene: slicer.vtkMRMLScene, record: Path) -> None:
+    from SlicerCNNSegLib.engine.cohort.follow_up import FINDINGS_RECORD
+    from SlicerCNNSegLib.engine.cohort.saved import read_detection
+    from SlicerCNNSegLib.scene.findings import show_findings
+
+    name, result = record.name.removesuffix(FINDINGS_RECORD), read_detection(record)
+    show_findings(scene, result, _images(scene, record, name)[0])
+
+
+def _images(scene: slicer.vtkMRMLScene, record: Path, name: str) -> list[slicer.vtkMRMLVolumeNode]:
+    """The nodes of a record's images, which are read again."""
+    from SlicerCNNSegLib.engine.cohort.outputs import read_record
+    from SlicerCNNSegLib.engine.files.images import read_volume
+    from SlicerCNNSegLib.scene.volumes import node_from_volume
+
+    entries = (read_record(record) or {})["input_files"]
+    return [
+        node_from_volume(scene, read_volume(one["path"], series=one["series"]), f"{name} {one['channel']}".strip())
+        for one in entries
+    ]
 
 
 def script_arguments(argv: Sequence[str]) -> list[str]:
@@ -129,14 +155,25 @@ def script_arguments(argv: Sequence[str]) -> list[str]:
 
 
 def _records(argv: Sequence[str]) -> list[Path]:
+    """The run records of the command's finished cases."""
     from SlicerCNNSegLib.cli.main import parse
+    from SlicerCNNSegLib.engine.cohort.follow_up import FINDINGS_RECORD
     from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX
     from SlicerCNNSegLib.engine.files.paths import stem
 
     output = parse(argv).output
+    if argv[0] == "detect":
+        return sorted(output.glob(f"*{FINDINGS_RECORD}"))
     if output.is_dir():
-        return sorted(output.glob(f"*{RECORD_SUFFIX}"))
+        return [path for path in sorted(output.glob(f"*{RECORD_SUFFIX}")) if _of_segmentation(path)]
     return [output.parent / f"{stem(output)}{RECORD_SUFFIX}"]
+
+
+def _of_segmentation(record: Path) -> bool:
+    """Whether it is a segmentation's: other tasks may have left theirs in the folder."""
+    from SlicerCNNSegLib.engine.cohort.outputs import OutputPlan, read_record
+
+    return OutputPlan.rows_key in (read_record(record) or {})
 
 
 def _leave(status: int) -> None:

@@ -12,11 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from tiny_detector import chest, write_tiny_detector
 from tiny_model import RANDOM_UNET, write_tiny_model
 
 from SlicerCNNSegLib import batch
-from SlicerCNNSegLib.engine.cohort.saved import read_result
+from SlicerCNNSegLib.engine.cohort.saved import read_detection, read_result
 from SlicerCNNSegLib.engine.errors import FileReadError, OutputError, SettingsError
+from SlicerCNNSegLib.engine.findings.tables import read_findings_csv
+from SlicerCNNSegLib.scene.findings import FINDINGS, findings_of, rois_of, threshold_of
 
 TIMEOUT_S = 300
 RECORD = '{"case": "a", "volumes": [], "outputs": {"%s": ""}}'
@@ -68,10 +71,7 @@ def test_it_segments_with_the_same_options_as_the_command(a_batch_run, an_image)
 
 
 def test_the_scene_holds_image_segmentation_and_volumes(a_batch_run, a_scene, slicer, tmp_path):
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(a_scene)
-    url = a_scene.UnpackSlicerDataBundle(str(a_batch_run.scene), str(tmp_path))
-    a_scene.SetURL(url)
-    assert a_scene.Connect()
+    opened(slicer, a_scene, a_batch_run.scene, tmp_path)
     volume = a_scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     segmentation = a_scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     assert (volume.GetName(), segmentation.GetName()) == ("head", "head segmentation")
@@ -82,10 +82,50 @@ def test_the_scene_holds_image_segmentation_and_volumes(a_batch_run, a_scene, sl
     assert (table.GetName(), table.GetCellText(0, 0)) == ("head volumes", "Blob")
 
 
+def opened(slicer, scene, bundle, folder):
+    """The bundle's nodes, read into the scene."""
+    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
+    scene.SetURL(scene.UnpackSlicerDataBundle(str(bundle), str(folder)))
+    assert scene.Connect()
+
+
+def test_a_detection_leaves_a_page_tables_and_a_scene_with_its_findings(slicer, a_scene, tmp_path):
+    sitk.WriteImage(chest().to_sitk(), str(tmp_path / "now.nrrd"))
+    write_tiny_detector(tmp_path / "balls")
+    out = tmp_path / "out"
+    (out / "other.run.json").parent.mkdir()
+    (out / "other.run.json").write_text("{}", encoding="utf-8")
+    arguments = ["detect", tmp_path / "now.nrrd", "-o", out, "--model", tmp_path / "balls", "--threshold", "0.6"]
+    arguments += ["--precision", "fp32", "--save-scene", out / "now.mrb"]
+    assert batch.main([str(argument) for argument in arguments]) == 0  # here, where the tiny detector is known
+    findings = read_findings_csv(out / "now.findings.csv")
+    assert (out / "now.findings.html").is_file()
+    opened(slicer, a_scene, out / "now.mrb", tmp_path)
+    tables = [
+        a_scene.GetNthNodeByClass(n, "vtkMRMLTableNode")
+        for n in range(a_scene.GetNumberOfNodesByClass("vtkMRMLTableNode"))
+    ]
+    (table,) = (node for node in tables if node.GetAttribute(FINDINGS))
+    assert findings_of(table) == findings
+    assert threshold_of(table) == 0.6
+    assert len(rois_of(table)) == len(findings) == 2
+    segmentation = a_scene.GetFirstNodeByClass("vtkMRMLSegmentationNode").GetSegmentation()
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    assert names == [f"Nodule {one.id}" for one in findings]
+    assert a_scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode").GetName() == "now"
+    read = read_detection(out / "now.findings.run.json")
+    assert (read.findings, read.label.name, read.lungs) == (tuple(findings), "Nodule", None)
+    record = json.loads((out / "now.findings.run.json").read_text(encoding="utf-8"))
+    del record["threshold"]
+    (out / "now.findings.run.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(FileReadError, match=r"lacks 'threshold'; run the case again"):
+        read_detection(out / "now.findings.run.json")
+
+
 def test_usage_faults_end_with_status_2():
     done = start("segment", "/nowhere.nii.gz", "-o", "out", "--save-scene", "scene.vtk")
     assert done.returncode == 2
-    assert done.stderr.startswith("cnnseg: error: Expected segment ... --save-scene FILE.mrb")
+    assert done.stderr.startswith("cnnseg: error: Expected segment or detect ... --save-scene FILE.mrb")
     assert "Traceback" not in done.stderr
 
 
@@ -115,7 +155,7 @@ def test_the_scene_option_is_taken_out(option):
 
 @pytest.mark.parametrize("argv", [["segment", "--save-scene"], ["models", "list", "--save-scene", "a.mrb"]])
 def test_a_wrong_scene_option(argv):
-    with pytest.raises(SettingsError, match=r"Expected segment ... --save-scene FILE\.mrb"):
+    with pytest.raises(SettingsError, match=r"Expected segment or detect ... --save-scene FILE\.mrb"):
         batch.split_scene_option(argv)
 
 

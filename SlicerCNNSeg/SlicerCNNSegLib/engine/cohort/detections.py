@@ -64,6 +64,10 @@ class DetectionPlan(CasePlan):
         """The earlier date."""
         return {"prior": str(self.prior.folder.absolute()), "days": self.prior.days} if self.prior else {}
 
+    def told(self, result: DetectionResult) -> dict[str, Any]:
+        """The threshold, which may be the model's."""
+        return {"threshold": result.threshold}
+
     def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: DetectionResult) -> None:
         """Write one of the files."""
         if suffix == PAGE_SUFFIX:

@@ -74,7 +74,7 @@ class FollowUp:
         name = record_path.name.removesuffix(FINDINGS_RECORD)
         earlier = read_findings_json(record_path.with_name(f"{name}{FINDINGS_SUFFIX}"))
         before = read_volume(Path(record["input_files"][0]["path"]), series=record["input_files"][0]["series"])
-        alignment = align(before, find_lungs(before), volume, result.lungs)
+        alignment = align(before, find_lungs(before), volume, result.lungs or find_lungs(volume))
         return match_findings(earlier, result.findings, alignment, self.days), alignment.warnings
 
     def _record(self, case_id: str) -> Path:

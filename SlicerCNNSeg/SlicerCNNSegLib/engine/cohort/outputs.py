@@ -54,6 +54,10 @@ class CasePlan(ABC):
         """What was asked beyond the settings, for the record: a case that was done with something else is done anew."""
         return {}
 
+    def told(self, result: Any) -> dict[str, Any]:
+        """What else of the result goes into the record."""
+        return {}
+
     @abstractmethod
     def write(self, part: Path, suffix: str, case_id: str, volume: Volume, result: Any) -> None:
         """Write one of the files, told by its suffix; ``part`` takes its place afterwards."""
@@ -189,6 +193,7 @@ def write_case(plan: CasePlan, case_id: str, volume: Volume, result: Any, more: 
             record: dict[str, Any] = {
                 **more,
                 **result.record.to_json(),
+                **plan.told(result),
                 plan.rows_key: plan.rows(result),
                 "outputs": {name: sha256(part) for name, part in parts.items()},
             }

@@ -38,7 +38,7 @@ class DetectionResult:
     record:
         How it came about.
     lungs:
-        Where was searched.
+        Where was searched; None in a result that was read from files.
     nodules:
         The segmentation of each candidate that was measured, by its id.
 
@@ -54,7 +54,7 @@ class DetectionResult:
     geometry: Geometry
     label: Label
     record: RunRecord
-    lungs: Lungs
+    lungs: Lungs | None
     nodules: Mapping[str, SegmentedNodule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
