@@ -7,6 +7,7 @@ import torch
 
 from ..device import AUTOCAST
 from ..errors import ModelError
+from ..heap import kept_memory
 from ..ladder import Rung, climb_down
 from ..package import ModelPackage
 from ..parts import Part, Stopwatch
@@ -90,7 +91,7 @@ class NnunetRunner:
             rung.batch,
             self._plan.mirror_axes if settings.mirror else (),
         )
-        with self._stopwatch.stage("network"), torch.inference_mode():
+        with self._stopwatch.stage("network"), torch.inference_mode(), kept_memory():
             return scores_of(
                 torch.from_numpy(prepared.array),
                 networks,

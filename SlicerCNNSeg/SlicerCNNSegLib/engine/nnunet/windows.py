@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 
 from ..errors import ModelError
 from ..progress import Progress, advance
+from ..windows.network import prepared
 
 OVERLAP = 0.5
 SIGMA = 1 / 8
@@ -97,7 +98,8 @@ def scores_of(
     ticker = _Ticker(progress, steps)
     total: torch.Tensor | None = None
     for network in networks:
-        found = _stitched(padded, places, weights, network, windows, ticker, autocast).cpu()
+        ready = prepared(network, autocast)
+        found = _stitched(padded, places, weights, ready, windows, ticker, autocast).cpu()
         total = found if total is None else total.add_(found)
     assert total is not None  # there is a network
     total /= len(networks)
