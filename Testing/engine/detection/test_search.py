@@ -75,6 +75,19 @@ def test_cell_n_of_a_level_looks_at_voxel_n_times_its_stride():
     assert torch.nonzero(seen).tolist() == [[3, 3, 3]]  # the even voxel is in the middle of one kernel of 3 alone
 
 
+def test_a_stem_sees_the_image_in_its_own_resolution():
+    torch.manual_seed(0)
+    network = build_network(NETWORK | {"stem_channels": 8})
+    stem = network.feature_extractor.body[0][0]
+    image = torch.zeros(1, 1, *WINDOW)
+    image[0, 0, 6, 6, 7] = 1
+    fine = stem[0].conv(image) - stem[0].conv(torch.zeros_like(image))
+    assert fine.shape == (1, 8, *WINDOW)
+    assert {(6, 6, 6), (6, 6, 7), (6, 6, 8)} <= {tuple(place) for place in torch.nonzero(fine.abs().sum(1)[0]).tolist()}
+    plain = build_network(NETWORK)(image)["classification"]
+    assert [one.shape for one in network(image)["classification"]] == [one.shape for one in plain]
+
+
 def test_anchors_are_spread_over_the_sizes_that_there_are():
     sizes = np.exp(np.random.default_rng(0).uniform(np.log(4), np.log(32), 4000))
     levels = fit_anchors(sizes[:, None] / [1.0, 1.0, 2.0], 2, 2)
