@@ -19,6 +19,8 @@ import yaml
 from bundle_configs import BRATS, SHARED, SPLEEN, step, transforms
 from monai.bundle import ConfigParser
 
+from SlicerCNNSegLib.engine.volume import Volume
+
 INVERT = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False, "to_tensor": True}
 SAVE = step("SaveImaged", "pred", output_dir="@output_dir", output_ext=".nii.gz", separate_folder=False)
 SOFTMAX = step("Activationsd", "pred", softmax=True)
@@ -377,6 +379,15 @@ def write_image(path: Path, style: Style, seed: int = 0) -> Path:
     array = array[..., 0] if len(style.inputs) == 1 else array
     nibabel.save(nibabel.Nifti1Image(array.astype(np.float32), affine), path)
     return path
+
+
+def volume_of(path: Path, flat: bool = False) -> Volume:
+    """The file as it stands: nothing of MONAI's reading, nor of CNNSeg's."""
+    image = nibabel.load(path)
+    array = np.asarray(image.dataobj, np.float32)
+    array = array[:, :, None] if flat else array
+    array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
+    return Volume(np.ascontiguousarray(array.transpose(0, 3, 2, 1)), image.affine)
 
 
 def monai_result(folder: Path, style: Style, image: Path, output: Path) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .bundles.facts import facts_of
-from .bundles.reading import Bundle, look_through, without_looking
+from .bundles.reading import SIGMOID, Bundle, look_through, without_looking
 from .bundles.trust import trusted_sha256
 from .errors import ConfigError, ModelError
 from .labels import ClassLabel, Label
@@ -27,6 +27,9 @@ TASKS = ("segmentation", "detection", "classification")
 WEIGHTS_PATTERN = "models/*.safetensors"
 OWN_BLOCK = "cnnseg"
 """What tells our own metadata from those that others write."""
+
+FIRST_STAGE = Path("models") / "first_stage"
+"""Where a cascade of nnU-Net's keeps its first stage: a model folder of its own."""
 
 OWN, BUNDLE, NNUNET = "own", "bundle", "nnunet"
 """Forms of a model: our own, a bundle that others made, and our own with what nnU-Net trained."""
@@ -110,9 +113,16 @@ class ModelPackage:
         return tuple(sorted(self.folder.glob(WEIGHTS_PATTERN)))
 
     @property
+    def first_stage(self) -> ModelPackage | None:
+        """Of a cascade of nnU-Net's the model that goes before it."""
+        folder = self.folder / FIRST_STAGE
+        return ModelPackage.read(folder) if self.form == NNUNET and folder.is_dir() else None
+
+    @property
     def size_bytes(self) -> int:
         """Size of the weights on disk."""
-        return sum(path.stat().st_size for path in self.weights_files)
+        own = sum(path.stat().st_size for path in self.weights_files)
+        return own + (self.first_stage.size_bytes if self.first_stage else 0)
 
     @property
     def highest_value(self) -> int:
@@ -125,7 +135,8 @@ class ModelPackage:
     def sha256(self) -> str:
         """SHA-256 over everything that decides a result.
 
-        Those are ``configs/inference.json`` and the weights; of a bundle that others made every file, with its path.
+        Those are ``configs/inference.json`` and the weights, and those of a cascade's first stage; of a bundle that
+        others made every file, with its path.
         """
         digest = hashlib.sha256()
         if self.bundle is not None:
@@ -136,6 +147,8 @@ class ModelPackage:
             return digest.hexdigest()
         for path in (self.folder / "configs" / "inference.json", *self.weights_files):
             digest.update(path.read_bytes())
+        if self.first_stage is not None:
+            digest.update(self.first_stage.sha256.encode())
         return digest.hexdigest()
 
     @classmethod
@@ -197,16 +210,16 @@ class ModelPackage:
         try:
             facts = facts_of(folder, metadata)
             try:
-                bundle = look_through(folder, flat=facts.flat)
+                bundle = look_through(folder, flat=facts.flat, task=facts.task)
             except ConfigError:
                 if not refused and trusted_sha256(folder) is None:
                     raise
-                bundle = without_looking(folder, flat=facts.flat)
+                bundle = without_looking(folder, flat=facts.flat, task=facts.task)
             facts = facts_of(folder, metadata, bundle.image_keys)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _fault(folder, error) from error
-        labels = facts.layers() if bundle.layered else facts.classes()
-        if not labels:
+        labels, classes = facts.labels(layered=bundle.layered), facts.classes()
+        if not labels and not classes:
             raise ModelError(f"The bundle {folder.name} names no structure in its output's channel_def.")
         return cls(
             folder=folder,
@@ -214,7 +227,7 @@ class ModelPackage:
             version=facts.version,
             title=facts.title,
             description=facts.description,
-            task="segmentation",
+            task=facts.task,
             channels=tuple(Channel(name, facts.modality) for name in facts.channels),
             labels=labels,
             licence=facts.licence,
@@ -222,6 +235,8 @@ class ModelPackage:
             intended_use=facts.intended_use,
             metrics=facts.metrics,
             bundle=bundle,
+            classes=classes,
+            multi_label=bundle.activation == SIGMOID,
         )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from .bundles.runner import BundleRunner
 from .catalogue import find_model
 from .device import AUTOCAST, choose_device, choose_precision
 from .errors import ModelError, SettingsError
@@ -18,21 +17,19 @@ from .inputs import check_extent, check_modality, check_voxels, match_channels
 from .labels import Label
 from .ladder import Rung, climb_down
 from .nnunet.plan import NnunetPlan
-from .nnunet.runner import NnunetRunner
 from .overlaps import Compound, compounds, region_labels
 from .package import NNUNET, OWN, ModelPackage
 from .parts import Part, Stopwatch
 from .postprocess import Postprocessing
 from .preprocess import Placement, Preprocessing
 from .progress import Progress, SubProgress, advance
-from .result import RunRecord, SegmentationResult
+from .recording import record_of
+from .result import SegmentationResult
 from .settings import SegmentationSettings
-from .version import versions
 from .volume import Volume
 from .weights import load_networks
 from .windows import Inferer, most_probable, predict_planes
 
-RECORDED_PACKAGES = ("torch", "monai", "numpy", "scipy")
 LARGEST_VALUE = 65535
 """The largest value of a labelmap's voxels, which are uint16 at most."""
 
@@ -102,8 +99,7 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
     if plan is not None:
         runner = PartRunner(plan, settings, image, device, precision, stopwatch)
     else:
-        other = NnunetRunner if package.form == NNUNET else BundleRunner
-        runner = other(package, settings, image, device, precision, stopwatch)
+        runner = _runner_of(package.form)(package, settings, image, device, precision, stopwatch)
     highest = package.highest_value + max(part.offset for part in parts)
     labelmap = np.zeros(image.geometry.shape_kji, np.uint8 if highest < 256 else np.uint16)
     for index, part in enumerate(parts):
@@ -113,19 +109,14 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         box = labelmap[k0:k1, j0:j1, i0:i1]
         np.copyto(box, found, where=found > 0, casting="same_kind")
     advance(progress, 1.0, "Done")
-    record = RunRecord(
-        task="segmentation",
-        model_id=package.id,
-        model_version=package.version,
-        model_sha256=package.sha256,
-        settings=settings.to_json(),
-        device=str(runner.device),
+    record = record_of(
+        package,
+        settings,
+        volumes,
+        stopwatch,
+        device=runner.device,
         precision=runner.precision,
-        versions=versions(*RECORDED_PACKAGES),
-        inputs=tuple(describe(volume) for volume in volumes),
-        seconds=dict(stopwatch.seconds),
-        warnings=tuple(dict.fromkeys([*warnings, *runner.warnings])),
-        started=stopwatch.started,
+        warnings=[*warnings, *runner.warnings],
     )
     labels, whole = meaning(package, parts, labelmap)
     return SegmentationResult(labelmap, image.geometry, labels, record, whole)
@@ -177,6 +168,17 @@ def dimensions_of(package: ModelPackage, plan: Plan | None) -> int:
     if package.form == NNUNET:
         return 2 if NnunetPlan.from_config(package.inference).flat else 3
     return 2 if package.bundle is not None and package.bundle.flat else 3
+
+
+def _runner_of(form: str) -> Callable[..., Runner]:
+    """Runs models that others made; loaded for these alone, which need MONAI."""
+    if form == NNUNET:
+        from .nnunet.runner import NnunetRunner
+
+        return NnunetRunner
+    from .bundles.runner import BundleRunner
+
+    return BundleRunner
 
 
 class PartRunner:
@@ -267,15 +269,3 @@ def with_values(classes: np.ndarray, values: np.ndarray) -> np.ndarray:
     for plane, found in zip(labelmap, classes, strict=True):  # numpy looks up by a copy of eight bytes a voxel
         plane[:] = values[found]
     return labelmap
-
-
-def describe(volume: Volume) -> dict[str, object]:
-    """What the run record keeps of an input."""
-    return {
-        "source": volume.source,
-        "identifiers": dict(volume.identifiers),
-        "modality": volume.modality,
-        "channel_names": list(volume.channel_names),
-        "size_ijk": list(volume.geometry.size_ijk),
-        "ijk_to_ras": volume.ijk_to_ras.tolist(),
-    }

@@ -2,10 +2,9 @@
 
 import json
 
-import nibabel
 import numpy as np
 import pytest
-from zoo_bundles import ENDOSCOPIC_STYLE, STYLES, monai_result, write_bundle, write_image
+from zoo_bundles import ENDOSCOPIC_STYLE, STYLES, monai_result, volume_of, write_bundle, write_image
 
 from SlicerCNNSegLib.engine.progress import RecordingProgress
 from SlicerCNNSegLib.engine.run import run
@@ -14,15 +13,6 @@ from SlicerCNNSegLib.engine.volume import Volume
 
 AGREEMENT = 0.9999
 PROSTATE_INVERT = '"nearest_interp": true'
-
-
-def volume_of(path, flat=False):
-    """The file as it stands: nothing of MONAI's reading, nor of CNNSeg's."""
-    image = nibabel.load(path)
-    array = np.asarray(image.dataobj, np.float32)
-    array = array[:, :, None] if flat else array
-    array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
-    return Volume(np.ascontiguousarray(array.transpose(0, 3, 2, 1)), image.affine)
 
 
 def settings(folder, **more):

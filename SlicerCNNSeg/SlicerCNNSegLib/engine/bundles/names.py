@@ -6,7 +6,7 @@ LOADING = frozenset({"LoadImage", "LoadImaged"})
 IDLE = frozenset(
     {
         *LOADING,
-        *("SaveImage", "SaveImaged"),
+        *("SaveImage", "SaveImaged", "SaveClassification", "SaveClassificationd"),
         *("AddChannel", "AddChanneld", "AsChannelFirst", "AsChannelFirstd"),
         *("EnsureChannelFirst", "EnsureChannelFirstd"),
     }
@@ -20,6 +20,27 @@ UNREAD = frozenset({"Lambda", "Lambdad"})
 DISCRETE = frozenset({"AsDiscrete", "AsDiscreted"})
 SLICE_INFERER = "SliceInferer"
 PREPROCESSING, NETWORK, INFERER, POSTPROCESSING = "preprocessing", "network_def", "inferer", "postprocessing"
+DETECTOR, DETECTOR_STEPS = "detector", "detector_ops"
 """Ids of what is taken from a config."""
+
+SEGMENTATION, DETECTION, CLASSIFICATION = "segmentation", "detection", "classification"
+"""Tasks of the bundles that are run."""
+
+WORLD_STEPS = frozenset({"AffineBoxToWorldCoordinated", "ConvertBoxModed", "ConvertBoxToStandardModed"})
+"""Transforms that bring a detector's boxes into the world or write them in another form: the run does that itself."""
+
+DETECTION_INFERER = "scripts.detection_inferer.RetinaNetInferer"
+"""What the Model Zoo's detection bundles call their inferer. The file is not run: the run does what the Zoo's does."""
+
+FORCE_WINDOWS = "force_sliding_window"
+"""Its one option: windows also over an image with fewer voxels than one of them."""
+
+RAW_IMAGES = "whether_raw_luna16"
+"""By this switch the same bundles tell images as they are from such that were resampled before: here they are as they
+are, and resampling one that was resampled changes nothing."""
+
+AFTER_CLASSES = frozenset({"Activationsd", "AsDiscreted", "ToTensord", "EnsureTyped"})
+"""What may stand in the postprocessing of a classification. The activation is taken from it; the others only bring
+the probabilities into another form."""
 LARGEST_OF_ARRAYS = 4 * 2**20
 """Bytes of a ``.pt`` file that may hold arrays of numpy besides tensors."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,15 +15,25 @@ from ..configs.references import children
 from ..configs.resolving import TARGET, ConfigReader
 from ..errors import ConfigError, ModelError
 from .names import (
+    AFTER_CLASSES,
+    CLASSIFICATION,
+    DETECTION,
+    DETECTION_INFERER,
+    DETECTOR,
+    DETECTOR_STEPS,
     DISCRETE,
+    FORCE_WINDOWS,
     IDLE,
     INFERER,
     LOADING,
     NETWORK,
     POSTPROCESSING,
     PREPROCESSING,
+    RAW_IMAGES,
+    SEGMENTATION,
     SLICE_INFERER,
     UNREAD,
+    WORLD_STEPS,
 )
 
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
@@ -32,7 +42,9 @@ DEFAULT_WEIGHTS = Path("models") / "model.pt"
 MAX_TRANSFORMS = 200
 """In one part of a config; published ones have at most twenty."""
 
-ALLOWED_LAMBDA = "functions behind AsDiscreted in the postprocessing, which are left out"
+ALLOWED_LAMBDA = "functions behind AsDiscreted in the postprocessing of a segmentation, which are left out"
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
+ACTIVATION = "Activationsd"
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,10 @@ class Bundle:
         voxel gets one class.
     flat:
         It takes single slices (an inferer that goes through slices by itself takes volumes).
+    activation:
+        Of a classification: what makes probabilities of the network's scores.
+    force_windows:
+        Of a detection: windows also over a small image.
     weights_key:
         The name under which the weights stand in their file, where the config gives one.
     trusted:
@@ -61,6 +77,8 @@ class Bundle:
     image_keys: tuple[str, ...] = ("image",)
     layered: bool = False
     flat: bool = False
+    activation: str = SOFTMAX
+    force_windows: bool = False
     weights_key: str = ""
     trusted: bool = False
 
@@ -79,13 +97,18 @@ def config_of(folder: Path) -> Path:
     raise ModelError(f"The model {folder.name} lacks configs/inference.json (or .yaml).")
 
 
-def look_through(folder: Path, *, flat: bool) -> Bundle:
+def given_values(folder: Path, device: object) -> dict[str, object]:
+    """What stands in a bundle's config, by id, in place of what it has there."""
+    return {"device": device, "bundle_root": str(folder), RAW_IMAGES: True}
+
+
+def look_through(folder: Path, *, flat: bool, task: str = SEGMENTATION) -> Bundle:
     """Look a bundle through as its run will read it.
 
     Parameters
     ----------
-    flat:
-        Whether its network is made for 2-D images, by its metadata.
+    flat, task:
+        Whether its network is made for 2-D images, and what it does, by its metadata.
 
     Raises
     ------
@@ -98,15 +121,17 @@ def look_through(folder: Path, *, flat: bool) -> Bundle:
     reader = ConfigReader.read(
         config,
         folder.name,
-        names=LightNames({"torch.load": Outline}, IDLE, UNREAD),
-        given={"device": Outline("torch.device"), "bundle_root": str(folder)},
+        names=LightNames({"torch.load": Outline}, IDLE | WORLD_STEPS, UNREAD),
+        given=given_values(folder, Outline("torch.device")),
         make=outlined,
     )
-    for at in (NETWORK, INFERER):
+    for at in (NETWORK, DETECTOR, DETECTOR_STEPS) if task == DETECTION else (NETWORK, INFERER):
         _check_arguments(folder.name, at, reader.get(at), set())
     before = _chain(folder.name, PREPROCESSING, reader.get(PREPROCESSING))
     after = _chain(folder.name, POSTPROCESSING, reader.get(POSTPROCESSING)) if POSTPROCESSING in reader else []
-    _check_functions(folder.name, before, after)
+    _check_functions(folder.name, before, after, may_follow=task == SEGMENTATION)
+    if task == CLASSIFICATION:
+        _check_after_classes(folder.name, after)
     keys = [key for step in before if step.name in LOADING for key in _listed(step.arguments.get("keys", ()))]
     discrete = [step.arguments for step in after if step.name in DISCRETE]
     weights, key = _weights(folder, reader)
@@ -114,13 +139,15 @@ def look_through(folder: Path, *, flat: bool) -> Bundle:
         config,
         weights,
         tuple(dict.fromkeys(str(key) for key in keys)) or ("image",),
-        _is_layered(discrete),
-        flat and getattr(reader.get(INFERER), "name", "") != SLICE_INFERER,
+        task == SEGMENTATION and _is_layered(discrete),
+        flat and (task == DETECTION or getattr(reader.get(INFERER), "name", "") != SLICE_INFERER),
+        _activation(step.arguments for step in after if step.name == ACTIVATION),
+        task == DETECTION and _forces_windows(folder.name, reader),
         key,
     )
 
 
-def without_looking(folder: Path, *, flat: bool) -> Bundle:
+def without_looking(folder: Path, *, flat: bool, task: str = SEGMENTATION) -> Bundle:
     """A bundle whose config is refused, by what is plainly written in it; it runs when its user trusts it.
 
     Raises
@@ -138,13 +165,18 @@ def without_looking(folder: Path, *, flat: bool) -> Bundle:
         path,
         _existing(folder, folder / DEFAULT_WEIGHTS),
         tuple(dict.fromkeys(keys)) or ("image",),
-        _is_layered(steps["discrete"]),
+        task == SEGMENTATION and _is_layered(steps["discrete"]),
         flat,
+        _activation(steps["activation"]),
         trusted=True,
     )
 
 
-_PLAIN = ((PREPROCESSING, "loading", LOADING), (POSTPROCESSING, "discrete", DISCRETE))
+_PLAIN = (
+    (PREPROCESSING, "loading", LOADING),
+    (POSTPROCESSING, "discrete", DISCRETE),
+    (POSTPROCESSING, "activation", frozenset({ACTIVATION})),
+)
 
 
 def _written(value: Any, names: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -180,9 +212,37 @@ def _steps(made: Any) -> Iterator[Outline]:
             yield from _steps(part)
 
 
-def _check_functions(bundle: str, before: list[Outline], after: list[Outline]) -> None:
+def _activation(steps: Iterable[Mapping[str, Any]]) -> str:
+    """What makes probabilities of scores: what the steps say, softmax where they say nothing."""
+    return SIGMOID if any(_on(step, SIGMOID) for step in steps) else SOFTMAX
+
+
+def _check_after_classes(bundle: str, after: list[Outline]) -> None:
+    """Refuse what would change the classes of a classification."""
+    for step in after:
+        if step.name not in AFTER_CLASSES | IDLE:
+            allowed = f"{', '.join(sorted(AFTER_CLASSES))} behind a classification"
+            raise Place(bundle, POSTPROCESSING, step.name).refuse(step.name, allowed)
+
+
+def _forces_windows(bundle: str, reader: ConfigReader) -> bool:
+    """Whether a detection's inferer goes over each image in windows.
+
+    Raises
+    ------
+    ConfigError
+        It is another one than the Model Zoo's, or has options that are not known.
+    """
+    given = reader.raw(INFERER) if INFERER in reader else {}
+    if _mapping(given).get(TARGET) != DETECTION_INFERER or not set(given) <= {TARGET, DETECTOR, FORCE_WINDOWS}:
+        raise Place(bundle, INFERER).refuse(str(given), f"{DETECTION_INFERER} with {DETECTOR} and {FORCE_WINDOWS}")
+    return bool(reader.get(f"{INFERER}::{FORCE_WINDOWS}")) if FORCE_WINDOWS in given else False
+
+
+def _check_functions(bundle: str, before: list[Outline], after: list[Outline], *, may_follow: bool) -> None:
     """Refuse functions in places where they do more than to write labels in another way."""
-    first = next((number for number, step in enumerate(after) if step.name in DISCRETE), len(after))
+    last = len(after)
+    first = next((number for number, step in enumerate(after) if may_follow and step.name in DISCRETE), last)
     seen: set[int] = set()
     for at, steps, last in ((PREPROCESSING, before, 0), (POSTPROCESSING, after, first)):
         for number, step in enumerate(steps):

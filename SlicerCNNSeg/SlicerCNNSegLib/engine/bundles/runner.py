@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import dense_patch_slices
-from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.transforms import SpatialResample
 
 from ..device import AUTOCAST, choose_precision
-from ..errors import CNNSegError, ModelError, OutOfMemoryError
-from ..ladder import Rung, climb_down, is_out_of_memory
+from ..errors import ModelError
+from ..ladder import Rung, climb_down
 from ..overlaps import encoded
 from ..package import ModelPackage
 from ..parts import Part, Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..settings import SegmentationSettings
 from ..volume import Volume
-from .faults import reason_of
+from .running import Told, count_batches, prepared, source_of
 from .workflow import load_network, read_workflow
 
 SAME_PLACE_MM = 1e-3
@@ -63,34 +59,26 @@ class BundleRunner:
     def run(self, part: Part, progress: Progress) -> np.ndarray:
         """Values of the part's labels, shape (k, j, i) of its box."""
         cropped = self._image.cropped(part.start_ijk, part.stop_ijk)
-        array = cropped.to_metatensor().as_tensor().float()
         if not self._bundle.flat:
-            source = MetaTensor(array, affine=torch.from_numpy(cropped.ijk_to_ras.copy()))
-            return self._labelmap(self._output(source, progress), part)
+            return self._labelmap(self._output(source_of(cropped), progress), part)
         planes = []
-        depth = array.shape[-1]
+        depth = cropped.geometry.size_ijk[2]
         for k in range(depth):
-            plane = MetaTensor(array[..., k], affine=_plane_affine(cropped, k))
             share = SubProgress(progress, k / depth, (k + 1) / depth)
-            planes.append(self._labelmap(self._output(plane, share)[..., None], part))
+            planes.append(self._labelmap(self._output(source_of(cropped, k), share)[..., None], part))
         return np.concatenate(planes)
 
     def _output(self, source: MetaTensor, progress: Progress) -> torch.Tensor:
         """What the postprocessing gives, on the source's grid."""
-        grid = tuple(source.shape[1:])
-        source.meta |= {"original_affine": source.affine.clone(), "spatial_shape": grid, "space": "RAS"}
-        keys = self._bundle.image_keys
-        with self._stopwatch.stage("preprocess"), self._told("preprocessing", grid):
+        with self._stopwatch.stage("preprocess"):
             advance(progress, 0.0, "Preparing the image")
-            alone = len(keys) == 1
-            data = self._workflow.preprocessing({key: source if alone else source[[n]] for n, key in enumerate(keys)})
-            image = data["image" if "image" in data else keys[0]]
+            data, image = prepared(self._workflow.preprocessing, source, self._package)
         predicted, rung, warnings = climb_down(
             lambda rung: self._predicted(image, rung, progress), self.device, self._batch
         )
         self.device, self._batch = rung.device, rung.batch
         self.warnings += warnings
-        with self._stopwatch.stage("postprocess"), self._told("postprocessing", grid):
+        with self._stopwatch.stage("postprocess"), self._told("postprocessing", tuple(source.shape[1:])):
             advance(progress, 0.97, "Cleaning up")
             data["pred"] = MetaTensor(torch.as_tensor(predicted).cpu(), meta=dict(image.meta))
             return _on_grid(self._workflow.postprocessing(data)["pred"], source)
@@ -108,7 +96,7 @@ class BundleRunner:
             windows.sw_batch_size, windows.sw_device, windows.device = rung.batch, rung.device, rung.stitch_device
             if self._settings.overlap is not None:
                 windows.overlap = self._settings.overlap
-            predictor.batches = _count_batches(windows, tuple(image.shape[1:]))
+            predictor.batches = count_batches(windows, tuple(image.shape[1:]))
         batch = image.to(rung.device)[None]
         with self._stopwatch.stage("network"), torch.no_grad(), self._told("network", tuple(image.shape)):
             output = inferer(batch, predictor)[0].float()
@@ -150,35 +138,8 @@ class BundleRunner:
             "correct configs/metadata.json."
         )
 
-    def _told(self, what: str, shape: tuple[int, ...]) -> _Told:
-        return _Told(self._package.id, what, shape)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Makes what MONAI and torch raise inside of a bundle's own parts an error of the model."""
-
-    model: str
-    what: str
-    shape: tuple[int, ...]
-
-    def __enter__(self) -> None:
-        """Nothing is needed."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, CNNSegError):
-            return
-        if is_out_of_memory(error):
-            if self.what == "network":
-                return  # the memory ladder knows what to do
-            raise OutOfMemoryError(
-                f"Memory ran out in the {self.what} of {self.model} on an image of {self.shape}; restrict the run to a "
-                "region (--roi), or use a machine with more memory."
-            ) from error
-        raise ModelError(
-            f"The {self.what} of {self.model} fails on an image of {self.shape}: {reason_of(error)}; "
-            "run it on an image as those that it was made for."
-        ) from error
+    def _told(self, what: str, shape: tuple[int, ...]) -> Told:
+        return Told(self._package.id, what, shape)
 
 
 @dataclass
@@ -210,11 +171,6 @@ def _not_followed(settings: SegmentationSettings) -> list[str]:
     return told
 
 
-def _plane_affine(volume: Volume, k: int) -> torch.Tensor:
-    i, j, _ = volume.geometry.size_ijk
-    return torch.from_numpy(volume.geometry.cropped((0, 0, k), (i, j, k + 1)).ijk_to_ras.copy())
-
-
 def _on_grid(output: torch.Tensor, source: MetaTensor) -> torch.Tensor:
     """The output on the source's grid, by nearest neighbour where the bundle leaves it on another.
 
@@ -227,16 +183,3 @@ def _on_grid(output: torch.Tensor, source: MetaTensor) -> torch.Tensor:
         return output.as_tensor()
     back = SpatialResample(mode="nearest", padding_mode="border", align_corners=False, dtype="float64")
     return torch.as_tensor(back(output, dst_affine=source.affine, spatial_size=source.shape[1:]))
-
-
-def _count_batches(inferer: SlidingWindowInferer, size: tuple[int, ...]) -> int:
-    """How often the network is called."""
-    given: Any = inferer.roi_size
-    window = list(given) if isinstance(given, list | tuple) else [given] * len(size)
-    if isinstance(inferer, SliceInferer) and len(window) == len(size) - 1:
-        window.insert(inferer.spatial_dim, 1)
-    window = [int(w) if w and w > 0 else n for w, n in zip(window, size, strict=True)]
-    overlaps = inferer.overlap if isinstance(inferer.overlap, list | tuple) else [inferer.overlap] * len(size)
-    padded = [max(n, w) for n, w in zip(size, window, strict=True)]
-    steps = [w if w == n else max(1, int(w * (1 - o))) for n, w, o in zip(padded, window, overlaps, strict=True)]
-    return math.ceil(len(dense_patch_slices(padded, window, steps)) / inferer.sw_batch_size)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.apps.detection.networks.retinanet_detector import RetinaNetDetector
 from monai.inferers import SlidingWindowInferer
 from monai.transforms import Compose, Invertd
 
@@ -18,9 +19,20 @@ from ..configs.resolving import ConfigReader
 from ..errors import ModelError
 from ..package import ModelPackage
 from .checkpoints import load_into, read_tensors
-from .names import DISCRETE, IDLE, INFERER, NETWORK, POSTPROCESSING, PREPROCESSING, UNREAD
+from .names import (
+    DETECTOR,
+    DETECTOR_STEPS,
+    DISCRETE,
+    IDLE,
+    INFERER,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    UNREAD,
+    WORLD_STEPS,
+)
 from .own_code import TrustedReader
-from .reading import WEIGHTS_SUFFIXES
+from .reading import WEIGHTS_SUFFIXES, given_values
 
 CPU = torch.device("cpu")
 CACHED_NETWORKS = 2
@@ -63,15 +75,29 @@ def read_workflow(package: ModelPackage) -> Workflow:
         A part is of a kind that cannot be run.
     """
     reader = _reader(package)
-    preprocessing = _composed(reader.get(PREPROCESSING), package, PREPROCESSING)
-    postprocessing = _composed(reader.get(POSTPROCESSING) if POSTPROCESSING in reader else [], package, POSTPROCESSING)
+    preprocessing, postprocessing = _transforms(package, reader)
     inferer = reader.get(INFERER)
     if not callable(inferer):
         raise ModelError(f"The bundle {package.id} has an inferer of type {type(inferer).__name__}, expected MONAI's.")
     notes = _adapted(postprocessing)
-    if package.bundle is not None and package.bundle.trusted:
-        notes.append("The bundle ran code of its own, which its user trusted.")
-    return Workflow(preprocessing, inferer, postprocessing, tuple(notes))
+    return Workflow(preprocessing, inferer, postprocessing, (*notes, *notes_on_trust(package)))
+
+
+def read_transforms(package: ModelPackage) -> tuple[Compose, Compose]:
+    """Make a bundle's preprocessing and postprocessing alone; errors as of ``read_workflow``."""
+    return _transforms(package, _reader(package))
+
+
+def notes_on_trust(package: ModelPackage) -> tuple[str, ...]:
+    """What a run has to tell of a bundle's own code."""
+    trusted = package.bundle is not None and package.bundle.trusted
+    return ("The bundle ran code of its own, which its user trusted.",) if trusted else ()
+
+
+def _transforms(package: ModelPackage, reader: ConfigReader | TrustedReader) -> tuple[Compose, Compose]:
+    preprocessing = _composed(reader.get(PREPROCESSING), package, PREPROCESSING)
+    after = reader.get(POSTPROCESSING) if POSTPROCESSING in reader else []
+    return preprocessing, _composed(after, package, POSTPROCESSING)
 
 
 def load_network(package: ModelPackage, device: torch.device) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -91,16 +117,44 @@ def load_network(package: ModelPackage, device: torch.device) -> tuple[torch.nn.
 def _load_cached(folder: Path, sha256: str, device: str) -> tuple[torch.nn.Module, tuple[str, ...]]:
     package = ModelPackage.read(folder)
     assert package.bundle is not None  # nothing else comes here
-    network = _reader(package).get(NETWORK)
+    return _loaded(package, _reader(package).get(NETWORK), torch.device(device))
+
+
+def _loaded(package: ModelPackage, network: Any, device: torch.device) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """The network with the bundle's weights, on a device; notes about the weights."""
+    assert package.bundle is not None  # nothing else comes here
     if not isinstance(network, torch.nn.Module):
         raise ModelError(f"The bundle {package.id} has a network of type {type(network).__name__}, expected a module.")
     notes = load_into(network, package.bundle.weights, package.bundle.weights_key)
     return network.eval().to(device).requires_grad_(False), tuple(notes)
 
 
+def load_detector(package: ModelPackage, device: torch.device) -> tuple[RetinaNetDetector, tuple[str, ...]]:
+    """A bundle's detector with its network on a device, as ``load_network`` gives networks.
+
+    Raises
+    ------
+    ModelError
+        It cannot be made, or its weights don't fit.
+    """
+    return _load_detector_cached(package.folder, package.sha256, str(device))
+
+
+@lru_cache(maxsize=CACHED_NETWORKS)
+def _load_detector_cached(folder: Path, sha256: str, device: str) -> tuple[RetinaNetDetector, tuple[str, ...]]:
+    package = ModelPackage.read(folder)
+    reader = _reader(package)
+    detector = reader.get(DETECTOR)
+    if not isinstance(detector, RetinaNetDetector):
+        raise ModelError(f"The bundle {package.id} has a detector of type {type(detector).__name__}, expected MONAI's.")
+    reader.get(DETECTOR_STEPS)
+    detector.network, notes = _loaded(package, detector.network, torch.device(device))
+    return detector.eval(), notes
+
+
 def _reader(package: ModelPackage) -> ConfigReader | TrustedReader:
     assert package.bundle is not None  # nothing else comes here
-    config, given = package.bundle.config, {"device": CPU, "bundle_root": str(package.folder)}
+    config, given = package.bundle.config, given_values(package.folder, CPU)
     if package.bundle.trusted:
         return TrustedReader(package.folder, config, package.sha256, given)
     return ConfigReader.read(config, package.id, names=allowed_names(package.folder), given=given)
@@ -120,7 +174,7 @@ def allowed_names(folder: Path) -> Names:
             raise ValueError(f"expected a .pt file of the bundle, got {str(path)[:200]!r}")
         return read_tensors(file)
 
-    return Names({"torch.load": load, "torch.device": lambda *_, **__: CPU}, IDLE, UNREAD)
+    return Names({"torch.load": load, "torch.device": lambda *_, **__: CPU}, IDLE | WORLD_STEPS, UNREAD)
 
 
 def _composed(made: Any, package: ModelPackage, at: str) -> Compose:

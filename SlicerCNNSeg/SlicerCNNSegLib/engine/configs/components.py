@@ -23,6 +23,9 @@ MAX_MODULES = 10_000
 _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight_map", "save_mask")
 """Arguments that fetch something from the network, or fill memory beforehand; they must be off."""
 
+_FETCHES_NOTHING = frozenset({"TorchVisionFCModel"})
+"""What is built here in another way (``stand_ins.py``), so that ``pretrained`` does no more than to scale the input."""
+
 _MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16}
 """Arguments with which the work grows faster than the network does."""
 
@@ -92,7 +95,7 @@ def _check_arguments(component: Component, bound: inspect.BoundArguments, place:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             given |= given.pop(name, {})
     for name in _OFF:
-        if given.get(name):
+        if given.get(name) and component.name not in _FETCHES_NOTHING:
             raise place.refuse(f"{component.name} with {name}={given[name]!r}", f"components with {name} off (false)")
     for name, value in given.items():
         _check_numbers(value, _MOST.get(name, MAX_NUMBER), f"{component.name} with {name}", place)

@@ -58,8 +58,8 @@ _DICTIONARY_TRANSFORMS = """
 _NETWORKS = """
     AHNet AttentionUnet BasicUNet BasicUNetPlusPlus DenseNet DenseNet121 DenseNet169 DenseNet201 DenseNet264 DiNTS
     DynUNet EfficientNetBN FlexibleUNet HighResNet HoVerNet ResNet SEResNet101 SEResNet152 SEResNet50 SEResNext101
-    SEResNext50 SegResNet SegResNetDS SegResNetDS2 SegResNetVAE SwinUNETR TopologyInstance TopologySearch UNETR UNet
-    ViT VNet resnet10 resnet18 resnet34 resnet50 resnet101 resnet152 resnet200
+    SEResNext50 SegResNet SegResNetDS SegResNetDS2 SegResNetVAE SwinUNETR TopologyInstance TopologySearch
+    TorchVisionFCModel UNETR UNet ViT VNet resnet10 resnet18 resnet34 resnet50 resnet101 resnet152 resnet200
 """
 _DETECTION = "monai.apps.detection"
 COMPONENTS: Mapping[str, frozenset[str]] = {
@@ -75,6 +75,9 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
     "torch.nn": frozenset({"Identity", "ReLU", "Sigmoid", "Softmax"}),
 }
 """Classes, and functions that make objects, by the module that they are fetched from."""
+
+STAND_INS = frozenset({"TorchVisionFCModel", "resnet_fpn_feature_extractor"})
+"""Components that MONAI makes with torchvision: ``stand_ins.py`` makes them without."""
 
 ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "numpy.ndarray": frozenset({"dtype", "ndim", "shape", "size"}),
@@ -127,6 +130,8 @@ class Component:
 
     def fetch(self) -> Callable[..., Any] | None:
         """The class or function, or None when the installed version has none of that name."""
+        if self.name in STAND_INS:
+            return getattr(importlib.import_module(".stand_ins", __package__), self.name, None)
         return getattr(importlib.import_module(self.module), self.name, None)
 
 
@@ -175,6 +180,7 @@ class Names:
     def is_below(self, component: Component, module: str) -> bool:
         """Whether MONAI defines the component in that module or in one of its packages."""
         home = getattr(component.fetch(), "__module__", component.module)
+        home = component.module if component.name in STAND_INS else home
         return f"{home}.".startswith(f"{module}.")
 
     def has_value(self, path: str) -> bool:

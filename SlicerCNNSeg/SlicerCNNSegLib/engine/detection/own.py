@@ -1,0 +1,140 @@
+"""A detector of our own form, run on an image: windows that hold lung, and their boxes in the patient (heavy)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..device import AUTOCAST
+from ..errors import ModelError
+from ..findings.boxes import OrientedBox, box_from_corners
+from ..findings.lungs import Lungs
+from ..ladder import Rung
+from ..networks import DETECTION, check_window, facts_of
+from ..package import ModelPackage
+from ..parts import Stopwatch
+from ..preprocess import Placement, Preprocessing
+from ..progress import Progress, SubProgress, advance
+from ..volume import Volume
+from ..weights import load_networks
+from .anchors import Levels, as_levels
+from .model import DetectionModel
+from .places import boxes_from_network, spacing_of
+from .search import Search, search
+
+BATCH = 4
+"""Windows per forward pass; the memory ladder makes it 1."""
+
+BESIDE_MM = 3.0
+"""So far outside of the lung mask a nodule's middle may lie: the pleura's voxels are half lung."""
+
+AROUND_MM = 20.0
+"""What is prepared around the lungs: a nodule at the pleura is seen whole."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A detector's configuration, read from its plain data before any weights are."""
+
+    model: DetectionModel
+    preprocessing: Preprocessing
+    anchors: Levels
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> Plan:
+        """Read the configuration.
+
+        Raises
+        ------
+        SettingsError
+            The model is for another task.
+        ModelError
+            A part is missing, not supported or does not fit the others.
+        """
+        model = DetectionModel.of(package)
+        try:
+            transforms, definition = package.inference["preprocessing"]["transforms"], package.inference["network_def"]
+        except KeyError as error:
+            raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json.") from error
+        if DETECTION not in facts_of(definition).tasks:
+            raise ModelError(f"The network of {package.id} does no detection; correct configs/inference.json.")
+        check_window(definition, model.window)
+        return cls(model, Preprocessing.from_transforms(transforms), as_levels(model.anchors))
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """The part of an image that is searched, in network space.
+
+    Parameters
+    ----------
+    part:
+        The image around the lungs.
+    tensor, where:
+        It and its lungs, ``(channel, x, y, z)`` and ``(x, y, z)``.
+    placement:
+        How these lie on it.
+    """
+
+    part: Volume
+    tensor: torch.Tensor
+    where: np.ndarray
+    placement: Placement
+
+
+class OwnDetector:
+    """Runs a detector of our own form; ``threshold`` and ``batch`` are what its folder says."""
+
+    batch = BATCH
+
+    def __init__(self, package: ModelPackage, stopwatch: Stopwatch) -> None:
+        self._plan, self._stopwatch = Plan.of(package), stopwatch
+        self.threshold = self._plan.model.threshold
+        self.warnings: list[str] = []
+
+    def prepare(self, image: Volume, lungs: Lungs) -> None:
+        """Bring the image around the lungs into network space."""
+        self._scene = _scene(self._plan, image, lungs)
+
+    def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:
+        """Boxes in the patient and their scores, the best first."""
+        model, scene = self._plan.model, self._scene
+        with self._stopwatch.stage("load model"):
+            advance(progress, 0.0, "Loading the model")
+            networks = load_networks(model.package, rung.device)
+        x, y, z = (float(mm) for mm in spacing_of(scene.placement))
+        how = Search(
+            self._plan.anchors,
+            model.window,
+            model.overlap,
+            model.candidate_score,
+            model.merge_overlap,
+            (x, y, z),
+            rung.batch,
+        )
+        share = SubProgress(progress, 0.1, 1.0)
+        with self._stopwatch.stage("network"):
+            found = search(scene.tensor, networks, how, share, where=scene.where, autocast=AUTOCAST[precision])
+        corners = boxes_from_network(found.boxes, scene.placement)
+        boxes = [box_from_corners(one, scene.part.geometry) for one in corners]
+        return list(zip(boxes, found.scores.tolist(), strict=True))
+
+
+def _scene(plan: Plan, image: Volume, lungs: Lungs) -> _Scene:
+    """The image around the lungs, in network space."""
+    spacing = image.geometry.spacing_mm
+    inside = np.argwhere(lungs.mask)[:, ::-1]
+    reach = np.ceil(AROUND_MM / spacing).astype(int)
+    low = np.maximum(inside.min(axis=0) - reach, 0)
+    high = np.minimum(inside.max(axis=0) + 1 + reach, image.geometry.size_ijk)
+    start, stop = (tuple(int(n) for n in end) for end in (low, high))
+    part = image.cropped(start, stop)  # type: ignore[arg-type]
+    k, j, i = (slice(a, b) for a, b in zip(start[::-1], stop[::-1], strict=True))
+    away_mm = ndimage.distance_transform_edt(~lungs.mask[k, j, i], sampling=spacing[::-1])
+    tensor, placement = plan.preprocessing.prepare(part)
+    near = torch.from_numpy(np.ascontiguousarray((away_mm <= BESIDE_MM).transpose(2, 1, 0)))[None]
+    where = placement.forward(near.to(torch.uint8), "nearest")[0].numpy() > 0
+    return _Scene(part, tensor, where, placement)
