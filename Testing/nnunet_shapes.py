@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tiny_nnunet import CASES, dataset, write_trained
+from tiny_nnunet import CASCADE, CASES, cascade_folder, dataset, write_trained
 
 from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.nnunet.reading import Trained
@@ -33,3 +33,10 @@ def shapes(case: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def write_case(folder: Path, name: str = "ct", kind: str = "final", **changed: Any) -> Path:
     """Write a case's trained model with checkpoints of a kind; ``changed`` are other values of the case."""
     return write_trained(folder, {**CASES[name], **changed}, shapes, kind)
+
+
+def write_cascade(root: Path) -> Path:
+    """Write both stages of the cascade as nnU-Net's results have them; gives the dataset's folder."""
+    for stage, case in CASCADE.items():
+        folder = write_trained(cascade_folder(root, stage), case, shapes)
+    return folder.parent

@@ -133,6 +133,19 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """What differs between them; ``dataset`` and ``image`` fill in the rest."""
 
+FIRST, SECOND = "3d_lowres", "3d_cascade_fullres"
+_COARSE = plans(FIRST, patch=(8, 8, 8), spacing=(2.5, 2.0, 1.5), masked=(True,), transpose=(1, 0, 2))
+_FINE = plans(SECOND, patch=(12, 16, 12), spacing=(1.25, 1.0, 1.0), masked=(True,), transpose=(1, 0, 2))
+_STAGES = {
+    FIRST: {**_COARSE["configurations"][FIRST], "next_stage": SECOND},
+    SECOND: {**_FINE["configurations"][SECOND], "previous_stage": FIRST},
+}
+CASCADE: dict[str, dict[str, Any]] = {
+    stage: {"plans": {**_FINE, "configurations": {stage: _STAGES[stage], **_STAGES}}, "folds": folds}
+    for stage, folds in ((FIRST, 2), (SECOND, 1))
+}
+"""The two stages of a cascade, as ``CASES`` has models of one stage."""
+
 
 def dataset(case: Mapping[str, Any]) -> dict[str, Any]:
     """``dataset.json``."""
@@ -224,3 +237,8 @@ def write_trained(
         (folder / f"fold_{fold}").mkdir()
         torch.save(checkpoint, folder / f"fold_{fold}" / f"checkpoint_{kind}.pth")
     return folder
+
+
+def cascade_folder(root: Path, stage: str) -> Path:
+    """Where nnU-Net puts a stage of the cascade."""
+    return root / "Dataset999_Tiny" / f"nnUNetTrainer__nnUNetPlans__{stage}"

@@ -21,29 +21,36 @@ import SimpleITK as sitk
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tiny_nnunet import CASES, dataset, heads, images, write_trained
+from tiny_nnunet import CASCADE, CASES, FIRST, SECOND, cascade_folder, dataset, heads, images, write_trained
 
 
 def shapes(case: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of nnU-Net's own network."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(case["plans"])
     configuration = manager.get_configuration(next(iter(case["plans"]["configurations"])))
-    channels = len(dataset(case)["channel_names"])
+    channels = determine_num_input_channels(manager, configuration, dataset(case))
     network = nnUNetTrainer.build_network_architecture(manager, configuration, channels, heads(case), False)
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def predicted(trained: Path, files: list[str], *, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    """nnU-Net's prepared image and labelmap."""
+def predictor_of(trained: Path, *, mirror: bool) -> Any:
+    """nnU-Net's own."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(
         use_mirroring=mirror, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False
     )
     predictor.initialize_from_trained_model_folder(str(trained), None)
+    return predictor
+
+
+def predicted(trained: Path, files: list[str], *, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+    """nnU-Net's prepared image and labelmap."""
+    predictor = predictor_of(trained, mirror=mirror)
     configuration = predictor.configuration_manager
     prepared, _, _ = configuration.preprocessor_class(verbose=False).run_case(
         files, None, predictor.plans_manager, configuration, predictor.dataset_json
@@ -51,6 +58,30 @@ def predicted(trained: Path, files: list[str], *, mirror: bool) -> tuple[np.ndar
     output = trained / "prediction"
     predictor.predict_from_files_sequential([files], [str(output)])
     return prepared, sitk.GetArrayFromImage(sitk.ReadImage(f"{output}.nii.gz"))
+
+
+def cascaded() -> dict[str, np.ndarray]:
+    """The labelmaps of both stages of the cascade, without and with mirroring."""
+    found: dict[str, np.ndarray] = {}
+    for way, mirror in (("plain", False), ("mirrored", True)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (image,) = images(CASCADE[FIRST])
+            sitk.WriteImage(image, f"{name}/case_0000.nii.gz")
+            before = None
+            for stage in (FIRST, SECOND):
+                trained = write_trained(cascade_folder(folder, stage), CASCADE[stage], shapes)
+                predictor = predictor_of(trained, mirror=mirror)
+                output = folder / stage
+                output.mkdir()
+                files = [[f"{name}/case_0000.nii.gz"]]
+                predictor.predict_from_files_sequential(
+                    files, [str(output / "case")], folder_with_segs_from_prev_stage=before
+                )
+                before = str(output)
+                labels = sitk.GetArrayFromImage(sitk.ReadImage(str(output / "case.nii.gz")))
+                found[f"{stage} {way}"] = labels.astype(np.uint8)
+    return found
 
 
 def main() -> None:
@@ -67,6 +98,7 @@ def main() -> None:
                 found[f"{name} {way}"] = labels.astype(np.uint8)
             found[f"{name} prepared"] = prepared[:, ::2, ::2, ::2]
             found[f"{name} size"] = np.array(prepared.shape)
+    found |= cascaded()
     np.savez_compressed(Path(__file__).with_name("expected.npz"), **found)
 
 

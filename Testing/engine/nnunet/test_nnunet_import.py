@@ -179,7 +179,7 @@ def test_a_choice_is_for_nnunet_alone(store, tmp_path):
         ({"resampling_fn_data": "no_resampling_hack"}, "resampling by 'no_resampling_hack' is not known"),
         ({"resampling_fn_data_kwargs": {"order_z": 1}}, "arguments that are not known here"),
         ({"patch_size": [15, 12, 12]}, "multiples of 2 x 2 x 2 voxels, .* got 15 x 12 x 12"),
-        ({"previous_stage": "3d_lowres"}, "second stage of a cascade, .* install 3d_lowres or"),
+        ({"previous_stage": "3d_lowres"}, "no usable configuration '3d_lowres'"),
         ({"inherits_from": "3d_lowres"}, "no usable configuration '3d_lowres'"),
         ({"inherits_from": "3d_fullres"}, "no usable configuration '3d_fullres'"),
         ({"normalization_schemes": []}, "shorter than|lacks something"),

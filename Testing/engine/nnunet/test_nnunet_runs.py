@@ -1,19 +1,20 @@
 """Models of nnU-Net give here what nnU-Net gives: ``expected.npz`` is its own (``make_expected.py``)."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from nnunet_shapes import write_case
-from tiny_nnunet import CASES, images
+from nnunet_shapes import write_cascade, write_case
+from tiny_nnunet import CASCADE, CASES, FIRST, SECOND, images
 
 from SlicerCNNSegLib.engine.errors import ModelError
 from SlicerCNNSegLib.engine.nnunet.importing import import_trained
 from SlicerCNNSegLib.engine.nnunet.plan import NnunetPlan
 from SlicerCNNSegLib.engine.nnunet.preparing import prepare
-from SlicerCNNSegLib.engine.nnunet.reading import Choice
-from SlicerCNNSegLib.engine.package import ModelPackage
+from SlicerCNNSegLib.engine.nnunet.reading import Choice, trained_models
+from SlicerCNNSegLib.engine.package import FIRST_STAGE, ModelPackage
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.run import run
@@ -62,6 +63,45 @@ def test_labels_are_those_of_nnunet(models, name, way):
     found = labelmap(models, name, mirror=way == "mirrored")
     assert found.shape == expected.shape
     assert np.mean(found == expected) >= 0.999
+
+
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory):
+    """The cascade's model folder."""
+    folder = tmp_path_factory.mktemp("cascade")
+    trained = write_cascade(folder / "results")
+    import_trained(trained_models(trained), folder / "cascade", Choice(configuration=SECOND), NoProgress())
+    return folder / "cascade"
+
+
+@pytest.mark.parametrize("way", ["plain", "mirrored"])
+def test_the_second_stage_of_a_cascade_gives_nnunets_labels(cascade, way):
+    expected = EXPECTED[f"{SECOND} {way}"]
+    assert len(np.unique(expected)) == 3
+    assert np.mean(expected != EXPECTED[f"{FIRST} {way}"]) > 0.01  # the second stage does something
+    given = [Volume.from_sitk(image) for image in images(CASCADE[SECOND])]
+    progress = RecordingProgress()
+    settings = SegmentationSettings(str(cascade), device="cpu", force=True, mirror=way == "mirrored")
+    found = run(settings, given, progress).labelmap
+    assert np.mean(found == expected) >= 0.999
+    assert [fraction for fraction, _ in progress.reports] == sorted(fraction for fraction, _ in progress.reports)
+
+
+def test_the_first_stage_makes_a_difference(cascade, tmp_path):
+    """Other weights of the first stage give other labels, and another checksum."""
+    other = tmp_path / "other"
+    shutil.copytree(cascade, other)
+    first, _ = sorted((other / FIRST_STAGE / "models").glob("*.safetensors"))
+    first.unlink()
+    assert ModelPackage.read(other).sha256 != ModelPackage.read(cascade).sha256
+    given = [Volume.from_sitk(image) for image in images(CASCADE[SECOND])]
+    labels = [
+        run(SegmentationSettings(str(folder), device="cpu", force=True), given).labelmap for folder in (cascade, other)
+    ]
+    assert np.mean(labels[0] != labels[1]) > 0.001
+    shutil.rmtree(other / FIRST_STAGE)
+    with pytest.raises(ModelError, match="lacks the first stage of its cascade; install it again"):
+        run(SegmentationSettings(str(other), device="cpu", force=True), given)
 
 
 def test_mirroring_changes_labels():

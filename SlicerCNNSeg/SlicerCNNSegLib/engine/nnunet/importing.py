@@ -13,12 +13,12 @@ from ..errors import ModelError, SettingsError
 from ..files.atomic import replacing
 from ..files.paths import safe_name
 from ..networks import build_network, check_window
-from ..package import OWN_BLOCK, ModelPackage
-from ..progress import Progress, advance
+from ..package import FIRST_STAGE, OWN_BLOCK, ModelPackage
+from ..progress import Progress, SubProgress, advance
 from ..weights import fill, save_weights
 from .checkpoints import read_checkpoint
 from .plan import BLOCK, NnunetPlan
-from .reading import Choice, Trained
+from .reading import PLANS, Choice, Trained
 
 UNKNOWN_LICENCE = "not stated"
 
@@ -44,7 +44,10 @@ def import_trained(folders: Sequence[Path], target: Path, choice: Choice, progre
     """
     trained = _chosen(folders, choice)
     try:
-        return _written(trained, target, choice, progress)
+        first = _first_stage(trained, folders, choice)
+        if first is not None:
+            _written(first, target / FIRST_STAGE, Choice(checkpoint=choice.checkpoint), SubProgress(progress, 0, 0.5))
+        return _written(trained, target, choice, SubProgress(progress, 0.0 if first is None else 0.5, 1.0))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ModelError(
             f"plans.json or dataset.json of {trained.folder.name} lacks something or is damaged ({error!r}); copy the "
@@ -82,6 +85,29 @@ def _chosen(folders: Sequence[Path], choice: Choice) -> Trained:
             f"Expected one trained model of nnU-Net, found {found}; give one of their folders, or --configuration."
         )
     return named[0]
+
+
+def _first_stage(trained: Trained, folders: Sequence[Path], choice: Choice) -> Trained | None:
+    """What was trained of a cascade's first stage, with the same trainer and plans: in what was given, or beside it.
+
+    None for a model of one stage.
+    """
+    configuration = read_checkpoint(_checkpoints(trained, choice.checkpoint)[1][0]).configuration
+    before = trained.first_stage(configuration)
+    if not before:
+        return None
+    if trained.first_stage(before):
+        raise ModelError(f"{PLANS} of {trained.folder.name} has a cascade of more than two stages; nnU-Net's have two.")
+    name = f"{trained.folder.name.removesuffix(configuration)}{before}"
+    near = [folder for folder in folders if folder.name == name and folder.parent.name == trained.folder.parent.name]
+    beside = [trained.folder.parent / name] if name == safe_name(name) else []
+    for folder in (*near, *beside):
+        if (folder / PLANS).is_file():
+            return Trained.read(folder)
+    raise ModelError(
+        f"nnU-Net's configuration {configuration} is the second stage of a cascade, but its first one, {name}, is not "
+        f"there; install the folder of {trained.dataset_name} that holds both, with --configuration {configuration}."
+    )
 
 
 def _checkpoints(trained: Trained, wanted: str) -> tuple[str, list[Path]]:

@@ -88,6 +88,10 @@ class Resampling:
             raise ModelError(f"Expected a spline order from 0 to 5 for nnU-Net's resampling, got {self.order}.")
 
 
+LABELS_RESAMPLED = Resampling(order=1)
+"""nnU-Net's default for labelmaps."""
+
+
 @dataclass(frozen=True)
 class NnunetPlan:
     """What nnU-Net's plans and its checkpoint say of a run.
@@ -113,6 +117,11 @@ class NnunetPlan:
     region_values:
         Values of the labelmap for the network's regions, which may overlap; a later one goes over an earlier one.
         Empty for classes that exclude each other.
+    first_labels:
+        Of the second stage of a cascade: values of the first stage's labelmap, each of which is an input channel
+        behind the image's. Empty for a model of one stage.
+    labels:
+        How that labelmap is resampled.
     """
 
     configuration: str
@@ -125,6 +134,8 @@ class NnunetPlan:
     scores: Resampling
     mirror_axes: tuple[int, ...] = ()
     region_values: tuple[int, ...] = ()
+    first_labels: tuple[int, ...] = ()
+    labels: Resampling = LABELS_RESAMPLED
 
     def __post_init__(self) -> None:
         dims = len(self.patch_size)
@@ -170,6 +181,8 @@ class NnunetPlan:
                 scores=Resampling(**block["scores"]),
                 mirror_axes=tuple(int(axis) for axis in block["mirror_axes"]),
                 region_values=tuple(int(value) for value in block["region_values"]),
+                first_labels=tuple(int(value) for value in block.get("first_labels", ())),
+                labels=Resampling(**block["labels"]) if "labels" in block else LABELS_RESAMPLED,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(

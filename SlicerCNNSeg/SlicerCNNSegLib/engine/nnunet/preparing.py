@@ -14,10 +14,13 @@ from scipy import ndimage
 from ..errors import InputError
 from ..progress import Progress
 from .plan import Intensity, NnunetPlan
-from .resampling import new_size, resampled
+from .resampling import labels_resampled, new_size, resampled
 
 SMALLEST_STD = 1e-8
 """nnU-Net's: what a constant channel is divided by."""
+
+OUTSIDE = -1
+"""The label of what is zero in the image; nnU-Net resamples it as one of its own."""
 
 FLAT_SPACING = 999
 """How many times the spacing within a single slice nnU-Net takes for that across it."""
@@ -49,7 +52,13 @@ class Prepared:
         return tuple(part.stop - part.start for part in self.box)
 
 
-def prepare(plan: NnunetPlan, image: np.ndarray, spacing_mm: tuple[float, ...], progress: Progress) -> Prepared:
+def prepare(
+    plan: NnunetPlan,
+    image: np.ndarray,
+    spacing_mm: tuple[float, ...],
+    progress: Progress,
+    first: np.ndarray | None = None,
+) -> Prepared:
     """Bring an image into network space.
 
     Parameters
@@ -58,6 +67,8 @@ def prepare(plan: NnunetPlan, image: np.ndarray, spacing_mm: tuple[float, ...], 
         ``(channel, k, j, i)``.
     spacing_mm:
         Along k, j, i.
+    first:
+        The labelmap ``(k, j, i)`` of a cascade's first stage, which the second one goes on from.
 
     Raises
     ------
@@ -73,12 +84,19 @@ def prepare(plan: NnunetPlan, image: np.ndarray, spacing_mm: tuple[float, ...], 
     box = ndimage.find_objects(inside.astype(np.uint8))[0] if inside.any() else tuple(slice(0, n) for n in full_size)
     cropped = np.ascontiguousarray(array[(slice(None), *box)])
     masked = any(intensity.masked for intensity in plan.intensities)
-    mask = ndimage.binary_fill_holes(inside)[box] if masked else None
+    labels = None if first is None else first.astype(np.int16).transpose(plan.transpose)[box]
+    mask = ndimage.binary_fill_holes(inside)[box] if masked or labels is not None else None
+    if labels is not None and mask is not None:
+        mask = mask | (labels > 0)
+        labels = np.where(mask, labels, OUTSIDE)
     for channel, intensity in zip(cropped, plan.intensities, strict=True):
         normalise(channel, intensity, mask)
     wanted = (spacing[0], *plan.spacing_mm) if plan.flat else plan.spacing_mm
     size = new_size(cropped.shape[1:], spacing, wanted)
     found = resampled(cropped, size, spacing, wanted, plan.images, progress)
+    if labels is not None:
+        labels = labels_resampled(labels, size, spacing, wanted, plan.labels)
+        found = np.concatenate([found, *((labels == value)[None].astype(found.dtype) for value in plan.first_labels)])
     return Prepared(found, full_size, box, spacing, wanted)
 
 

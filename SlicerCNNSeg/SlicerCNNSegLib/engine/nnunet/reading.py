@@ -17,7 +17,7 @@ from ..bundles.terms import label_of
 from ..errors import ModelError, SettingsError
 from ..labels import Label
 from .networks import definition_of
-from .plan import ANISOTROPY, SPLINES, Intensity, NnunetPlan, Resampling
+from .plan import ANISOTROPY, LABELS_RESAMPLED, SPLINES, Intensity, NnunetPlan, Resampling
 
 PLANS, DATASET, FOLDS = "plans.json", "dataset.json", "fold_*"
 CHECKPOINTS = ("final", "best", "latest")
@@ -132,17 +132,23 @@ class Trained:
         Raises
         ------
         ModelError
-            Its class, or a layer's, is not one of those that are known, or it goes on from another network's labels.
+            Its class, or a layer's, is not one of those that are known.
         """
-        settings = self.settings_of(configuration)
-        if settings.get("previous_stage"):
-            raise ModelError(
-                f"nnU-Net's configuration {configuration} is the second stage of a cascade, which cannot be run here; "
-                f"install {settings['previous_stage']} or another configuration of {self.dataset_name}."
-            )
-        return definition_of(
-            settings, len(self.channels()), len(self.region_values()) or len(self.labels()) + 1, trainer
-        )
+        inputs = len(self.channels()) + len(self.first_labels(configuration))
+        outputs = len(self.region_values()) or len(self.labels()) + 1
+        return definition_of(self.settings_of(configuration), inputs, outputs, trainer)
+
+    def first_stage(self, configuration: str) -> str:
+        """Of the second stage of a cascade the configuration that goes before it; "" of others."""
+        return str(self.settings_of(configuration).get("previous_stage") or "")
+
+    def first_labels(self, configuration: str) -> tuple[int, ...]:
+        """What ``NnunetPlan.first_labels`` has."""
+        if not self.first_stage(configuration):
+            return ()
+        given = (value for name, value in self.dataset["labels"].items() if name != "ignore")
+        members = {int(one) for value in given for one in (value if isinstance(value, list) else [value])}
+        return tuple(sorted(members - {0}))
 
     def plan(self, configuration: str, mirror_axes: Sequence[int]) -> NnunetPlan:
         """How the model runs.
@@ -172,6 +178,8 @@ class Trained:
             scores=_resampling(settings, "probabilities"),
             mirror_axes=tuple(int(axis) for axis in mirror_axes),
             region_values=self.region_values(),
+            first_labels=self.first_labels(configuration),
+            labels=_resampling(settings, "seg") if self.first_stage(configuration) else LABELS_RESAMPLED,
         )
 
     def channels(self) -> list[tuple[str, str]]:
@@ -241,15 +249,16 @@ def trained_models(folder: Path) -> list[Path]:
 
 
 def _resampling(settings: Mapping[str, Any], of: str) -> Resampling:
-    """``data`` or ``probabilities``: the function and its arguments."""
+    """``data``, ``probabilities`` or ``seg``: the function and its arguments."""
     given = dict(settings.get(f"resampling_fn_{of}_kwargs", {}))
     function = str(settings.get(f"resampling_fn_{of}", SPLINES))
-    if given.pop("is_seg", False) or given.pop("order_z", 0) or given.pop("mode", "linear") != "linear":
+    labels, depth, mode = given.pop("is_seg", of == "seg"), given.pop("order_z", 0), given.pop("mode", "linear")
+    if labels != (of == "seg") or depth or mode != "linear":
         raise ModelError(f"nnU-Net's resampling of {of} has arguments that are not known here.")
     separate = given.get("force_separate_z")
     return Resampling(
         function,
-        int(given.get("order", 3)),
+        int(given.get("order", 1 if of == "seg" else 3)),
         None if separate is None else bool(separate),
         float(given.get("separate_z_anisotropy_threshold", ANISOTROPY)),
     )

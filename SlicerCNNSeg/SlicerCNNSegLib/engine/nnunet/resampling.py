@@ -16,6 +16,8 @@ from torch.nn.functional import interpolate
 from ..progress import NoProgress, Progress, advance
 from .plan import TORCH, Resampling
 
+Resize = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+
 
 def new_size(size: Sequence[int], spacing_mm: Sequence[float], wanted_mm: Sequence[float]) -> tuple[int, ...]:
     """The size at another spacing, rounded (halves to even)."""
@@ -73,7 +75,38 @@ def resampled(
     return found
 
 
-Resize = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+def labels_resampled(
+    labels: np.ndarray,
+    size: Sequence[int],
+    spacing_mm: Sequence[float],
+    wanted_mm: Sequence[float],
+    resampling: Resampling,
+) -> np.ndarray:
+    """A labelmap ``(x, y, z)`` on another size: of each voxel the label whose mask, resampled, is largest there.
+
+    Where several are, it is the nearest voxel's, if that is one of them, else the smallest one.
+    """
+    size = tuple(size)
+    if labels.shape == size:
+        return labels
+    axis, torches = apart_axis(resampling, spacing_mm, wanted_mm), resampling.function == TORCH
+
+    def resize(plain: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
+        return _by_share(plain, wanted, _by_torch if torches else _by_splines(resampling.order))
+
+    return resize(labels, size) if axis is None else _apart(labels, size, axis, resize, torches=torches)
+
+
+def _by_share(labels: np.ndarray, size: tuple[int, ...], resize: Resize) -> np.ndarray:
+    if labels.shape == size:
+        return labels
+    nearest = _by_splines(0)(labels, size)
+    best, found = np.full(size, -1.0), np.zeros(size, labels.dtype)
+    for label in np.unique(labels):
+        share = resize(labels == label, size)
+        better = (share > best) | ((share == best) & (nearest == label))
+        best, found = np.where(better, share, best), np.where(better, label, found)
+    return found
 
 
 def _apart(array: np.ndarray, size: tuple[int, ...], axis: int, resize: Resize, *, torches: bool) -> np.ndarray:

@@ -85,7 +85,7 @@ def check_contents(root: Path, source: str, *, keep_refused: bool = False) -> Mo
                 source,
                 f"{name} is a form of weights that can run code; only safetensors are read, and models/*.pt of bundles",
             )
-    for path in sorted((root / "models").glob("*.safetensors")):
+    for path in sorted((root / "models").rglob("*.safetensors")):
         tensor_shapes(path)
     package = ModelPackage.read(root, refused=keep_refused)
     if safe_name(package.id) != package.id:
