@@ -150,11 +150,15 @@ def test_the_model_zoo_is_shown_with_what_runs_and_why_the_rest_does_not(cnnseg)
     assert len(entries) == len(lines) - 3 == 31
     assert all(len(entry["sha1"]) == 40 and entry["url"].startswith("https://") for entry in entries)
     statuses = [entry["status"] for entry in entries if entry["task"] == "segmentation"]
-    assert (statuses.count("runs"), statuses.count("refused")) == (11, 8)
-    assert {entry["status"] for entry in entries if entry["task"] != "segmentation"} == {"other task"}
+    assert [statuses.count(status) for status in ("runs", "with trust", "refused")] == [11, 3, 5]
+    assert {entry["status"] for entry in entries} == {"runs", "with trust", "refused"}
+    assert all(entry["reason"] for entry in entries if entry["status"] != "runs")
 
 
 def test_a_bundle_of_the_model_zoo_that_cannot_be_run_is_not_fetched(cnnseg):
     cnnseg("models", "install", "vista2d").assert_refused(2, "vista2d cannot be run here (own code: scripts.components")
-    cnnseg("models", "install", "mednist_gan").assert_refused(2, "mednist_gan is for another task")
+    cnnseg("models", "install", "mednist_gan").assert_refused(2, "mednist_gan cannot be run here (it makes images)")
+    cnnseg("models", "install", "renalStructures_UNEST_segmentation").assert_refused(
+        2, "runs when it is trusted alone (own code: scripts.networks.unest.UNesT)"
+    )
     cnnseg("models", "install", "spleen_ct_segmentation", "--offline").assert_refused(1, "is not fetched: the network")

@@ -144,9 +144,10 @@ def test_what_is_refused_is_named(tmp_path, change, message):
 
 def test_other_networks_of_torchvision_are_refused(tmp_path):
     folder = edited(tmp_path, "breast", lambda config: config["network_def"].update(model_name="resnet50"))
-    picture = Volume(np.random.default_rng(0).random((3, 1, 40, 40)).astype(np.float32), np.eye(4))
-    with pytest.raises(ConfigError, match=r"only inception_v3 .* is built here, got resnet50"):
-        run(settings(folder), [picture])
+    with pytest.raises(
+        ConfigError, match=r"asks for TorchVisionFCModel with .*resnet50.*only those with .*inception_v3"
+    ):
+        ModelPackage.read(folder)
 
 
 def test_scores_of_other_classes_are_told(tmp_path):

@@ -39,6 +39,10 @@ RAW_IMAGES = "whether_raw_luna16"
 """By this switch the same bundles tell images as they are from such that were resampled before: here they are as they
 are, and resampling one that was resampled changes nothing."""
 
+TORCHVISION_NETWORK = "TorchVisionFCModel"
+TORCHVISION_KNOWN: dict[str, object] = {"model_name": "inception_v3", "pool": None}
+"""The one network of torchvision's that ``configs/stand_ins.py`` builds."""
+
 AFTER_CLASSES = frozenset({"Activationsd", "AsDiscreted", "ToTensord", "EnsureTyped"})
 """What may stand in the postprocessing of a classification. The activation is taken from it; the others only bring
 the probabilities into another form."""

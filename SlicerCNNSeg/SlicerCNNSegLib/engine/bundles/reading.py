@@ -32,6 +32,8 @@ from .names import (
     RAW_IMAGES,
     SEGMENTATION,
     SLICE_INFERER,
+    TORCHVISION_KNOWN,
+    TORCHVISION_NETWORK,
     UNREAD,
     WORLD_STEPS,
 )
@@ -127,6 +129,7 @@ def look_through(folder: Path, *, flat: bool, task: str = SEGMENTATION) -> Bundl
     )
     for at in (NETWORK, DETECTOR, DETECTOR_STEPS) if task == DETECTION else (NETWORK, INFERER):
         _check_arguments(folder.name, at, reader.get(at), set())
+    _check_torchvision(folder.name, reader.get(NETWORK))
     before = _chain(folder.name, PREPROCESSING, reader.get(PREPROCESSING))
     after = _chain(folder.name, POSTPROCESSING, reader.get(POSTPROCESSING)) if POSTPROCESSING in reader else []
     _check_functions(folder.name, before, after, may_follow=task == SEGMENTATION)
@@ -266,6 +269,15 @@ def _check_arguments(bundle: str, at: str, made: Any, seen: set[int]) -> None:
     if isinstance(made, Mapping | list | tuple):
         for part in made.values() if isinstance(made, Mapping) else made:
             _check_arguments(bundle, at, part, seen)
+
+
+def _check_torchvision(bundle: str, network: Any) -> None:
+    """Refuse networks of torchvision's that are not built here."""
+    if isinstance(network, Outline) and network.name == TORCHVISION_NETWORK:
+        given = {name: network.arguments.get(name) for name in TORCHVISION_KNOWN}
+        if given != TORCHVISION_KNOWN:
+            asked = f"{TORCHVISION_NETWORK} with {given}"
+            raise Place(bundle, NETWORK).refuse(asked, f"those with {TORCHVISION_KNOWN}, which need no torchvision,")
 
 
 def _refusal(bundle: str, at: str, step: Outline) -> ConfigError:

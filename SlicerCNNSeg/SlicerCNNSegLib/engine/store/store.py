@@ -19,7 +19,7 @@ from .archives import pack, unpack
 from .contents import bundle_root, check_contents, leave_out_unread
 from .downloads import OFFLINE, Checksum, download, is_offline
 from .licences import is_permissive
-from .zoo import OTHER_TASK, RUNS, zoo_entries
+from .zoo import REFUSED, WITH_TRUST, zoo_entries
 
 Acknowledge = Callable[[ModelPackage, str], bool]
 """Shows a model's licence (its text, or "" when the model has none) and says whether the user accepts it."""
@@ -76,7 +76,7 @@ def install(
     """
     progress = progress or NoProgress()
     store = user_models_folder()
-    source, checksum = _published(str(source), checksum)
+    source, checksum = _published(str(source), checksum, keep_refused)
     fetched = _verified(source, store, checksum, offline, SubProgress(progress, 0.0, 0.7))
     with _staging(store) as staging:
         try:
@@ -88,11 +88,7 @@ def install(
                 fetched.unlink()
             raise
         target = _free_place(store, package, replace)
-        if not is_permissive(package.licence) and not (acknowledge and acknowledge(package, _licence_text(root))):
-            raise LicenceError(
-                f"The model {package.id} has the licence {package.licence!r}; read it, and accept it with "
-                "--accept-licence."
-            )
+        _ask_for_licence(package, root, acknowledge)
         _place(root, target)
     if fetched:
         fetched.unlink()
@@ -119,15 +115,18 @@ def _model_in(path: Path, source: str, staging: Path, choice: Choice | None, pro
     return root
 
 
-def _published(source: str, checksum: Checksum | None) -> tuple[str, Checksum | None]:
+def _published(source: str, checksum: Checksum | None, keep_refused: bool) -> tuple[str, Checksum | None]:
     """Address and checksum of the Model Zoo's bundle of that id, or what was given."""
     entry = next((entry for entry in zoo_entries() if entry.id == source), None)
     if entry is None or Path(source).exists():
         return source, checksum
-    if entry.status == OTHER_TASK:
-        raise SettingsError(f"The Model Zoo's {entry.id} is for another task; only segmentation bundles are run.")
-    if entry.status != RUNS:
+    if entry.status == REFUSED:
         raise SettingsError(f"The Model Zoo's {entry.id} cannot be run here ({entry.reason}); choose another model.")
+    if entry.status == WITH_TRUST and not keep_refused:
+        raise SettingsError(
+            f"The Model Zoo's {entry.id} runs when it is trusted alone ({entry.reason}); install it with "
+            "--keep-refused, read its code, and see 'cnnseg models trust --help'."
+        )
     return entry.url, checksum or Checksum("sha1", entry.sha1)
 
 
@@ -226,6 +225,14 @@ def _free_place(store: Path, package: ModelPackage, replace: bool) -> Path:
         where = same or target
         raise SettingsError(f"The model {package.id} is there already ({where}); install with --replace to replace it.")
     return target
+
+
+def _ask_for_licence(package: ModelPackage, root: Path, acknowledge: Acknowledge | None) -> None:
+    """See that a licence is a permissive one, or accepted."""
+    if not is_permissive(package.licence) and not (acknowledge and acknowledge(package, _licence_text(root))):
+        raise LicenceError(
+            f"The model {package.id} has the licence {package.licence!r}; read it, and accept it with --accept-licence."
+        )
 
 
 def _licence_text(root: Path) -> str:

@@ -63,7 +63,7 @@ def untrust(model: str) -> None:
 def _refusal(package: ModelPackage) -> str:
     """Why the config is refused; "" when it is not."""
     try:
-        look_through(package.folder, flat=False)
+        look_through(package.folder, flat=False, task=package.task)
     except ConfigError as error:
         return str(error)
     return ""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 ZOO = Path(__file__).with_name("zoo.json")
 
-RUNS, REFUSED, OTHER_TASK = "runs", "refused", "other task"
-"""What becomes of a bundle here, by its published config: its weights were not tried where this was written."""
+RUNS, WITH_TRUST, REFUSED = "runs", "with trust", "refused"
+"""What becomes of a bundle here, by its published config: its weights were not tried where this was written, nor
+anything that needs trust."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class ZooEntry:
     url, sha1:
         Of the archive of that version.
     status, reason:
-        ``RUNS``, ``REFUSED`` (with what it asks for) or ``OTHER_TASK`` (no segmentation).
+        ``RUNS``, ``WITH_TRUST`` (its own code is all that is refused) or ``REFUSED``; with what it asks for.
+    note:
+        What a run does otherwise than its config says.
     """
 
     id: str
@@ -43,6 +46,7 @@ class ZooEntry:
     sha1: str
     status: str
     reason: str
+    note: str
 
 
 @cache
