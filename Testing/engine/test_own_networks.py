@@ -66,6 +66,24 @@ def test_the_segmentation_of_the_multi_task_network_is_segresnets():
     torch.testing.assert_close(scores["classification"], both.classifier[-1](deepest))
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_multi_task_vgg_classifies_what_is_inside_its_outline_and_its_size(dims):
+    network = build_network(definition("VGGMultiTask", dims, classes=2)).eval()
+    seen = {}
+    for name in ("encoder.2", "decoder.1"):
+        network.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+    image = torch.randn(2, 1, *[16] * dims)
+    scores = network(image)
+    space = tuple(range(2, 2 + dims))
+    share = scores["segmentation"].softmax(1)[:, 1:]
+    assert share.shape == (2, 1, *[16] * dims)
+    size = share.sum(space)
+    within = (seen["decoder.1"] * share).sum(space) / (size + 1)
+    described = torch.cat([seen["encoder.2"].mean(space), within, torch.log(size + 1)], dim=1)
+    torch.testing.assert_close(scores["classification"], network.classifier(described))
+    assert seen["encoder.2"].shape[2:] == (4,) * dims
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -76,6 +94,7 @@ def test_the_segmentation_of_the_multi_task_network_is_segresnets():
         f"{OURS}.baselines.Inception",
         f"{OURS}.baselines.VGG",
         f"{OURS}.multitask.SegResNetMultiTask",
+        f"{OURS}.multitask.VGGMultiTask",
     ],
 )
 def test_monai_itself_makes_the_network_of_a_definition(target):

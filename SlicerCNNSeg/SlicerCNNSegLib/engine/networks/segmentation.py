@@ -1,4 +1,4 @@
-"""The segmentation networks: MONAI's, one that also classifies, and nnU-Net's."""
+"""The segmentation networks: MONAI's, two that also classify, and nnU-Net's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monai.utils import ensure_tuple_rep
 
 from . import nnunet
 from .facts import CLASSIFICATION, SEGMENTATION, NetworkFacts
-from .multitask import SegResNetMultiTask
+from .multitask import SegResNetMultiTask, VGGMultiTask
 from .registry import register_network
 
 BOTTLENECK = 2
@@ -54,6 +54,16 @@ def register() -> None:
                 heads=("conv_final", "classifier"),
             ),
             _multitask,
+        ),
+        (
+            VGGMultiTask,
+            NetworkFacts(
+                classes={SEGMENTATION: "out_channels", CLASSIFICATION: "num_classes"},
+                deepest=BOTTLENECK,
+                encoder=("encoder",),
+                heads=("outline", "classifier"),
+            ),
+            _vgg_multitask,
         ),
         (
             nets.SwinUNETR,
@@ -127,6 +137,11 @@ def _segresnet(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFact
 def _multitask(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
     deepest = f"down_layers.{len(arguments['blocks_down']) - 1}"
     return replace(_segresnet(facts, arguments), last_features=deepest)
+
+
+def _vgg_multitask(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
+    halvings = len(arguments["widths"]) - 1
+    return replace(facts, stride=(2**halvings,), last_features=f"decoder.{halvings - 1}")
 
 
 def _unetr(facts: NetworkFacts, arguments: Mapping[str, Any]) -> NetworkFacts:
