@@ -60,7 +60,7 @@ def test_outlines_that_cannot_be_learned_are_told():
     with pytest.raises(SettingsError, match=r"'mask' and classes.mixup exclude each other"):
         ClassificationTask(Recipe.from_json(recipe_of(loss=terms, classes={"mixup": 0.2})), samples, samples)
     task = ClassificationTask(Recipe.from_json(recipe_of(loss=terms)), samples, samples)
-    with pytest.raises(SettingsError, match=r"needs a network of two tasks, such as SegResNetMultiTask"):
+    with pytest.raises(SettingsError, match=r"needs a network of two tasks, such as VGGMultiTask"):
         task.loss(torch.zeros(12, 3), task.batch(0))
 
 

@@ -119,7 +119,7 @@ class ClassificationTask:
         if not self._outline_weight:
             return loss
         if not isinstance(output, Mapping) or SEGMENTATION not in output:
-            raise SettingsError(f"The loss {MASK!r} needs a network of two tasks, such as SegResNetMultiTask.")
+            raise SettingsError(f"The loss {MASK!r} needs a network of two tasks, such as VGGMultiTask.")
         label = batch["label"].long()
         known = torch.ones(len(label), 2, dtype=torch.bool, device=device)
         return loss + self._outline_weight * self._outline_loss.to(device)(output[SEGMENTATION], label, known)
