@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.data.utils import compute_importance_map
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
 from tiny_model import Threshold
@@ -11,6 +12,7 @@ from torch.nn.functional import interpolate
 from SlicerCNNSegLib.engine.errors import Cancelled, ModelError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegLib.engine.windows import Inferer, class_probabilities, most_probable, predict_planes
+from SlicerCNNSegLib.engine.windows.grid import blending_weights
 from SlicerCNNSegLib.engine.windows.ring import CHUNK, Ring
 
 CONFIG = {"inferer": {"_target_": "monai.inferers.SlidingWindowInferer", "roi_size": [8, 8, 8], "overlap": 0.5}}
@@ -24,6 +26,13 @@ def probabilities_of(image, networks, inferer, **more):
 @pytest.fixture
 def image():
     return torch.randn(1, 13, 10, 17, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("window", [(8, 8, 8), (96, 80, 33), (16, 1, 5)])
+def test_windows_weigh_as_much_as_monais(window):
+    found = blending_weights(window, torch.device("cpu"))
+    expected = compute_importance_map(window, mode="gaussian", device="cpu")
+    torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-6)
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.75])

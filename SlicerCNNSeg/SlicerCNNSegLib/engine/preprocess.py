@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import NormalizeIntensity, ScaleIntensityRange
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from torch.nn.functional import interpolate
 
 from .errors import ModelError
+from .intensity import NormalizeIntensity, ScaleIntensityRange, intensity
 from .volume import Geometry, Volume
 
-INTENSITY_TRANSFORMS = {"NormalizeIntensityd": NormalizeIntensity, "ScaleIntensityRanged": ScaleIntensityRange}
+INTENSITY_TRANSFORMS = {
+    "NormalizeIntensityd": partial(intensity, NormalizeIntensity),
+    "ScaleIntensityRanged": partial(intensity, ScaleIntensityRange),
+}
 LOADING_TRANSFORMS = ("LoadImaged", "EnsureChannelFirstd", "EnsureTyped")
 """Transforms of a bundle that bring a file to a channel-first tensor; here a Volume is that already."""
 
@@ -145,7 +149,7 @@ class Preprocessing:
     def prepare(self, volume: Volume) -> tuple[torch.Tensor, Placement]:
         """The float32 tensor ``(channel, x, y, z)`` that the network sees, and where it lies."""
         placement = self.placement(volume.geometry)
-        image = placement.forward(volume.to_metatensor().as_tensor().float(), "trilinear").contiguous()
+        image = placement.forward(volume.to_tensor().float(), "trilinear").contiguous()
         for name, arguments in self.intensity:
             image = INTENSITY_TRANSFORMS[name](**arguments)(image)
         return torch.as_tensor(image).contiguous(), placement

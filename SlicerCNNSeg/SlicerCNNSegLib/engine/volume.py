@@ -21,6 +21,7 @@ from .errors import ChannelError, GeometryError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+    import torch
     from monai.data import MetaTensor
 
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -286,15 +287,21 @@ class Volume:
         lps[:dimension, 3] = origin
         return cls(array, RAS_FROM_LPS @ lps, **more)  # type: ignore[arg-type]
 
+    def to_tensor(self) -> torch.Tensor:
+        """As a tensor ``(channels, i, j, k)``; shares memory where it can."""
+        import torch
+
+        array = self.array.transpose(0, 3, 2, 1)
+        if array.dtype in (np.uint16, np.uint32, np.uint64) or array.dtype.byteorder == ">":
+            array = array.astype(np.float32)  # torch has no arithmetic for these
+        return torch.from_numpy(array)
+
     def to_metatensor(self) -> MetaTensor:
         """As a MONAI MetaTensor ``(channels, i, j, k)`` with a RAS affine; shares memory where it can."""
         import torch
         from monai.data import MetaTensor
 
-        array = self.array.transpose(0, 3, 2, 1)
-        if array.dtype in (np.uint16, np.uint32, np.uint64) or array.dtype.byteorder == ">":
-            array = array.astype(np.float32)  # torch has no arithmetic for these
-        return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(self.ijk_to_ras.copy()))
+        return MetaTensor(self.to_tensor(), affine=torch.from_numpy(self.ijk_to_ras.copy()))
 
     @classmethod
     def from_metatensor(cls, tensor: MetaTensor, **more: object) -> Volume:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from .errors import WeightsError
 from .files.atomic import replacing
-from .networks import build_network
+from .lean import lean_network
 from .package import ModelPackage
 
 CACHED_MODELS = 2
@@ -97,7 +98,17 @@ def _load_cached(folder: Path, sha256: str, device: str) -> tuple[torch.nn.Modul
     package = ModelPackage.read(folder)
     networks = []
     for path in package.weights_files:
-        network = build_network(package.inference["network_def"])
+        network = _network(package.inference["network_def"])
         load_weights(network, path)
         networks.append(network.eval().to(device).requires_grad_(False))
     return tuple(networks)
+
+
+def _network(definition: Mapping[str, Any]) -> torch.nn.Module:
+    """For inference; MONAI is imported only where its own network is needed."""
+    network = lean_network(definition)
+    if network is not None:
+        return network
+    from .networks import build_network
+
+    return build_network(definition)

@@ -23,11 +23,12 @@ from nibabel.orientations import aff2axcodes
 from torch.nn.functional import interpolate
 
 from ..errors import ModelError
+from ..intensity import Intensity
 from ..preprocess import INTENSITY_TRANSFORMS, LOADING_TRANSFORMS, Placement, Preprocessing
 from ..volume import Geometry, Volume
 from .fingerprint import Look
 
-INTENSITIES: Mapping[str, Callable[..., Transform]] = {**INTENSITY_TRANSFORMS, "ScaleIntensityd": ScaleIntensity}
+INTENSITIES: Mapping[str, Callable[..., Intensity]] = {**INTENSITY_TRANSFORMS, "ScaleIntensityd": ScaleIntensity}
 RESIZED, PADDED = "Resized", "ResizeWithPadOrCropd"
 ABSOLUTE = "ScaleIntensityRanged"
 SIZING: Mapping[str, Callable[..., Transform]] = {RESIZED: Resize, PADDED: ResizeWithPadOrCrop}
@@ -244,7 +245,7 @@ def _in_three(transform: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**transform, "pixdim": [*np.atleast_1d(transform["pixdim"]).tolist(), 0.0, 0.0][:3]}
 
 
-def _build(name: str, arguments: Mapping[str, Any]) -> Transform:
+def _build(name: str, arguments: Mapping[str, Any]) -> Intensity:
     try:
         return (INTENSITIES.get(name) or SIZING[name])(**arguments)
     except (TypeError, ValueError) as error:

@@ -12,11 +12,16 @@ from functools import lru_cache
 from itertools import product
 
 import torch
-from monai.data.utils import compute_importance_map
 
 from .inferer import Inferer
 
 Triple = tuple[int, int, int]
+
+SIGMA = 0.125
+"""Of the Gaussian weights, as a share of the window's size."""
+
+LEAST = 1e-3
+"""No voxel counts less, in a window's corners."""
 
 
 @dataclass(frozen=True)
@@ -88,4 +93,8 @@ def blending_weights(window: Triple, device: torch.device) -> torch.Tensor:
 
     nnU-Net's idea (Isensee et al., Nat Methods 18:203, 2021): a network knows least at a window's border.
     """
-    return compute_importance_map(window, mode="gaussian", device=device)
+    weights = torch.ones(1, device=device)
+    for size in window:
+        at = torch.arange(size, device=device) - (size - 1) / 2
+        weights = weights[..., None] * torch.exp(at**2 / (-2 * (size * SIGMA) ** 2))
+    return weights[0].clamp(min=max(float(weights.min()), LEAST))
