@@ -239,9 +239,8 @@ def export_run(run: RunFolder, bundle: Path, bar: Bar) -> None:
     with replacing_model(bundle) as temporary:
         assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
         package = ModelPackage.read(temporary)
-        if package.task in (SEGMENTATION, CLASSIFICATION):
-            with bar("Making the self-check") as progress:
-                make_self_check(package, progress)
+        with bar("Making the self-check") as progress:
+            make_self_check(package, progress)
 
 
 def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:

@@ -64,6 +64,14 @@ class Plan:
         check_window(definition, model.window)
         return cls(model, Preprocessing.from_transforms(transforms), as_levels(model.anchors))
 
+    def search(self, placement: Placement, batch: int) -> Search:
+        """How to go over an image that lies so in network space, with so many windows per forward pass."""
+        model = self.model
+        x, y, z = (float(mm) for mm in spacing_of(placement))
+        return Search(
+            self.anchors, model.window, model.overlap, model.candidate_score, model.merge_overlap, (x, y, z), batch
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
@@ -101,20 +109,11 @@ class OwnDetector:
 
     def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:
         """Boxes in the patient and their scores, the best first."""
-        model, scene = self._plan.model, self._scene
+        scene = self._scene
         with self._stopwatch.stage("load model"):
             advance(progress, 0.0, "Loading the model")
-            networks = load_networks(model.package, rung.device)
-        x, y, z = (float(mm) for mm in spacing_of(scene.placement))
-        how = Search(
-            self._plan.anchors,
-            model.window,
-            model.overlap,
-            model.candidate_score,
-            model.merge_overlap,
-            (x, y, z),
-            rung.batch,
-        )
+            networks = load_networks(self._plan.model.package, rung.device)
+        how = self._plan.search(scene.placement, rung.batch)
         share = SubProgress(progress, 0.1, 1.0)
         with self._stopwatch.stage("network"):
             found = search(scene.tensor, networks, how, share, where=scene.where, autocast=AUTOCAST[precision])

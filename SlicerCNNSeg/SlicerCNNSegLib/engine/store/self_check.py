@@ -2,7 +2,7 @@
 
 The trainer leaves ``configs/self_check.json``: a synthetic image as a few numbers, and the labels that the model gave
 for it. The same image must give the same labels here, but for voxels on the brink between two classes, which differ
-between processors. Of a classifier it holds probabilities: ``class_check.py``.
+between processors. Of a classifier it holds probabilities: ``class_check.py``; of a detector boxes: ``box_check.py``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from ..bundles.workflow import load_network
 from ..catalogue import CatalogueEntry
 from ..errors import ModelError, WeightsError
 from ..files.atomic import replacing
-from ..networks import CLASSIFICATION, build_network
+from ..networks import CLASSIFICATION, DETECTION, build_network
 from ..package import OWN_BLOCK, ModelPackage
 from ..progress import NoProgress, Progress, SubProgress, advance
 from ..run import run
 from ..settings import SegmentationSettings
+from .box_check import make_box_check, same_boxes
 from .class_check import make_class_check, same_probabilities
 from .contents import tensor_shapes
 from .pattern import FILE, SEEDS, Pattern, pattern_for
@@ -35,6 +36,7 @@ from .pattern import FILE, SEEDS, Pattern, pattern_for
 BUNDLE, WEIGHTS = "bundle is read", "weights fit the network"
 CHECKSUM, LABELS = "checksum", "labels of the synthetic image"
 PROBABILITIES = "probabilities of the synthetic image"
+BOXES = "boxes in the synthetic image"
 
 AGREEMENT = 0.999
 """Share of voxels that must have the stored label."""
@@ -71,17 +73,17 @@ def check_model(entry: CatalogueEntry, progress: Progress | None = None) -> list
     findings.append(_asked(CHECKSUM, lambda: _checksum(package)))
     if all(finding.passed is not False for finding in findings):
         share = SubProgress(progress, 0.3, 1.0)
-        if package.task == CLASSIFICATION:
-            findings.append(_asked(PROBABILITIES, lambda: Finding(PROBABILITIES, *same_probabilities(package, share))))
-        else:
-            findings.append(_asked(LABELS, lambda: _same_labels(package, share)))
+        ask = {CLASSIFICATION: _same_probabilities, DETECTION: _same_boxes}.get(package.task, _same_labels)
+        question = {CLASSIFICATION: PROBABILITIES, DETECTION: BOXES}.get(package.task, LABELS)
+        findings.append(_asked(question, lambda: ask(package, share)))
     return findings
 
 
 def make_self_check(package: ModelPackage, progress: Progress | None = None) -> Path:
     """Write ``configs/self_check.json`` into a model's folder: what ``check_model`` will ask.
 
-    Of a few synthetic images it takes the one in which the model labels most; of a classifier see ``class_check.py``.
+    Of a few synthetic images it takes the one in which the model labels most; of others see
+    ``class_check.py`` and ``box_check.py``.
 
     Raises
     ------
@@ -89,8 +91,9 @@ def make_self_check(package: ModelPackage, progress: Progress | None = None) -> 
         The model cannot be run, or the folder not be written to.
     """
     progress = progress or NoProgress()
-    if package.task == CLASSIFICATION:
-        return make_class_check(package, progress)
+    make = {CLASSIFICATION: make_class_check, DETECTION: make_box_check}.get(package.task)
+    if make is not None:
+        return make(package, progress)
     best: tuple[int, Pattern, np.ndarray] | None = None
     for number, seed in enumerate(SEEDS):
         pattern = pattern_for(package, seed)
@@ -178,6 +181,14 @@ def _checksum(package: ModelPackage) -> Finding:
             "weights were changed: get it anew."
         )
     return Finding(CHECKSUM, True, package.sha256)
+
+
+def _same_probabilities(package: ModelPackage, progress: Progress) -> Finding:
+    return Finding(PROBABILITIES, *same_probabilities(package, progress))
+
+
+def _same_boxes(package: ModelPackage, progress: Progress) -> Finding:
+    return Finding(BOXES, *same_boxes(package, progress))
 
 
 def _same_labels(package: ModelPackage, progress: Progress) -> Finding:
