@@ -1,4 +1,4 @@
-"""The module SlicerCNNSeg: segments and classifies volumes with convolutional networks."""
+"""The module SlicerCNNSeg: segments, searches and classifies volumes with convolutional networks."""
 
 import time
 from pathlib import Path
@@ -32,6 +32,10 @@ from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, EXPLANATIONS
 from SlicerCNNSegLib.widgets.channel_inputs import ChannelInputs
 from SlicerCNNSegLib.widgets.classify_run import ClassifyRequest, ClassifyRun
 from SlicerCNNSegLib.widgets.classify_tab import WHERE, ClassifyTab
+from SlicerCNNSegLib.widgets.compare_run import CompareRequest, CompareRun
+from SlicerCNNSegLib.widgets.detect_run import DetectRequest, DetectRun
+from SlicerCNNSegLib.widgets.detect_tab import DetectTab
+from SlicerCNNSegLib.widgets.export_run import ExportRequest, ExportRun
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 from SlicerCNNSegLib.widgets.run_status import RunStatus
 from SlicerCNNSegLib.widgets.segment_run import SegmentRequest, SegmentRun
@@ -39,8 +43,17 @@ from SlicerCNNSegLib.widgets.segment_tab import SegmentTab
 from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
 from SlicerCNNSegLib.widgets.worker_run import UNDER_WAY, RunEnd
 
-TABS = (SegmentTab, ClassifyTab)
+TABS = (SegmentTab, DetectTab, ClassifyTab)
 """In the order in which the form has their pages."""
+
+RUNS = {
+    SegmentRequest: SegmentRun,
+    DetectRequest: DetectRun,
+    CompareRequest: CompareRun,
+    ExportRequest: ExportRun,
+    ClassifyRequest: ClassifyRun,
+}
+"""What each request is run by."""
 
 
 class SlicerCNNSeg(ScriptedLoadableModule):
@@ -93,6 +106,12 @@ class SlicerCNNSegParameterNode:
     outputSegmentation: vtkMRMLSegmentationNode
     volumesTable: vtkMRMLTableNode
 
+    detector: str = ""
+    findingsTable: vtkMRMLTableNode
+    earlierFindings: vtkMRMLTableNode
+    earlierDate: str = ""
+    laterDate: str = ""
+
     classifier: str = ""
     classifyWhere: Annotated[str, Choice(list(WHERE))] = WHERE[0]
     classifyRegion: vtkMRMLMarkupsROINode
@@ -128,9 +147,10 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = SlicerCNNSegLogic()
         self._status = RunStatus(self.ui, self.logic.cancel, _("under Advanced"))
         self._inputs = ChannelInputs(self.ui)
-        self._tabs = [tab(self.ui) for tab in TABS]
+        self._tabs = [self._makeTab(tab) for tab in TABS]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
         self.ui.taskTabs.currentChanged.connect(self.onTaskChanged)
         self.initializeParameterNode()
@@ -138,6 +158,8 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded: no process is left behind."""
         self.logic.close()
+        for tab in self._tabs:
+            tab.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -159,6 +181,11 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for tab in self._tabs:
             tab.forget_results()
             tab.show_results(current=False)
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, _caller, _event):
+        """A scene was loaded: show what it keeps."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -184,16 +211,24 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onApplyButton(self):
         """Start a run of the current tab's task."""
+        tab = self._tab
+        tab.forget_results()
+        self._startRun(tab, lambda: tab.request(self._inputs.nodes(self._parameterNode, self._channels)))
+
+    def _makeTab(self, kind):
+        """A tab whose own buttons start runs as Apply does."""
+        tab = kind(self.ui, lambda makeRequest: self._startRun(tab, makeRequest))
+        return tab
+
+    def _startRun(self, tab, makeRequest):
+        """Start a run of what a tab asks for."""
         with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
-            tab = self._tab
-            tab.forget_results()
             self._status.say("")
             try:
                 ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
-                request = tab.request(self._inputs.nodes(self._parameterNode, self._channels))
                 started = time.monotonic()
                 self.logic.start(
-                    request,
+                    makeRequest(),
                     self._status.show_progress,
                     lambda end: self._showEnd(tab, end, round(time.monotonic() - started)),
                 )
@@ -224,6 +259,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         running = self.logic.running
         self._showTabs()
+        self._tab.show_running(running)
         self._inputs.show(self._channels)
         missing = self._inputs.missing(self._parameterNode, self._channels) or self._tab.missing()
         self.ui.applyButton.enabled = not running and not missing
@@ -279,7 +315,7 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         Parameters
         ----------
         request:
-            ``SegmentRequest`` or ``ClassifyRequest``.
+            An instance of one of ``RUNS``.
         onProgress:
             Called with a fraction (0..1), the stage's name, and the seconds left (None when unknown).
         onEnd:
@@ -292,8 +328,7 @@ class SlicerCNNSegLogic(ScriptedLoadableModuleLogic):
         """
         if self.running:
             raise InputError(UNDER_WAY)
-        run = ClassifyRun if isinstance(request, ClassifyRequest) else SegmentRun
-        self._run = run(slicer.mrmlScene, shared_worker(), onProgress, onEnd)
+        self._run = RUNS[type(request)](slicer.mrmlScene, shared_worker(), onProgress, onEnd)
         self._run.start(request)
 
     def cancel(self):

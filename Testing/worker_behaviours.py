@@ -16,13 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from SlicerCNNSegLib.engine.classification.result import ClassificationResult, Explanation, Prediction
+from SlicerCNNSegLib.engine.detection.result import DetectionResult
 from SlicerCNNSegLib.engine.errors import WeightsError
 from SlicerCNNSegLib.engine.files.atomic import replacing
+from SlicerCNNSegLib.engine.findings.boxes import box_from_corners
+from SlicerCNNSegLib.engine.findings.finding import Finding, Measurements
+from SlicerCNNSegLib.engine.findings.growth import GONE, NEW, growth
+from SlicerCNNSegLib.engine.findings.lungs import Lungs
+from SlicerCNNSegLib.engine.findings.match import Match
+from SlicerCNNSegLib.engine.findings.review import Comparison, ComparisonSettings, Page, PageSettings
 from SlicerCNNSegLib.engine.labels import ClassLabel, Code, Label
 from SlicerCNNSegLib.engine.overlaps import Compound
 from SlicerCNNSegLib.engine.progress import advance
 from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
-from SlicerCNNSegLib.engine.settings import ClassificationSettings
+from SlicerCNNSegLib.engine.settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 
 LAUNCH = (
     f"import json, sys; sys.path[:0] = {{folders!r}} + [{str(Path(__file__).parent)!r}]; "
@@ -30,7 +37,14 @@ LAUNCH = (
     "main(json.loads(sys.argv[1]), run=run)"
 )
 
+LAUNCH_WITH_TINY_DETECTOR = (
+    f"import json, sys; sys.path[:0] = {{folders!r}} + [{str(Path(__file__).parent)!r}]; import tiny_detector; "
+    "from SlicerCNNSegLib.worker.server import main; main(json.loads(sys.argv[1]))"
+)
+"""The real engine, which knows the network of ``tiny_detector`` too."""
+
 WINDOWS, WINDOW_S = 400, 0.02
+CANDIDATES, THRESHOLD = 12, 0.6
 LABELS = (
     Label(1, "Dark", (0.0, 0.25, 1.0), type=Code("SCT", "4147007", "Mass")),
     Label(2, "Bright", (1 / 3, 0.1, 1.0)),
@@ -49,7 +63,7 @@ def run(settings, volumes, progress):
     print("something of torch's", file=sys.stderr, flush=True)
     if behaviour in ACTS:
         ACTS[behaviour](progress)
-    return classified(settings, volumes) if isinstance(settings, ClassificationSettings) else answer(settings, volumes)
+    return ANSWERS[type(settings)](settings, volumes)
 
 
 def answer(settings, volumes):
@@ -76,6 +90,33 @@ def classified(settings, volumes):
         record_of("classification", settings, volume),
         explanation,
     )
+
+
+def detected(settings, volumes):
+    """Twelve candidates, five of them findings, each a cube of 2 x 2 x 2 voxels; only the first was measured."""
+    volume = volumes[0]
+    grid = volume.geometry
+    labelmap, candidates = np.zeros(grid.shape_kji, np.uint8), []
+    for n in range(CANDIDATES):
+        corner = np.array([2 + 5 * (n % 4), 2 + 5 * (n // 4), 2 + n])
+        i, j, k = corner
+        labelmap[k : k + 2, j : j + 2, i : i + 2] = n + 1
+        box = box_from_corners(np.concatenate([corner - 0.5, corner + 1.5]), grid)
+        measured = Measurements("solid", 120.0, 7.0, 5.0, 20.0, -40.0, 120.0, 6.0) if n == 0 else None
+        candidates.append(Finding(f"N{n + 1:02d}", box, 0.95 - 0.08 * n, measurements=measured, location="left lung"))
+    label = Label(1, "Nodule", (0.98, 0.62, 0.16), type=Code("SCT", "27925004", "Nodule"))
+    record = record_of("detection", settings, volume)
+    lungs = Lungs((labelmap > 0).astype(np.uint8), grid, (), frozenset())
+    return DetectionResult(tuple(candidates), THRESHOLD, labelmap, grid, label, record, lungs)
+
+
+def compared(settings, _volumes):
+    """The first finding has grown by half, the second earlier one is gone, the others are new."""
+    first, second = settings.earlier[:2]
+    change = growth(100.0, 150.0, settings.days)
+    matches = [Match(first.id, settings.later[0].id, change.verdict, 1.0, change)]
+    matches += [Match(None, one.id, NEW) for one in settings.later[1:]]
+    return Comparison((*matches, Match(second.id, None, GONE)), (second,), ("The two dates are poorly aligned.",))
 
 
 def record_of(task, settings, volume):
@@ -170,3 +211,12 @@ ACTS = {
     "exit": leave,
     "noise": noise,
 }
+
+ANSWERS = {
+    SegmentationSettings: answer,
+    ClassificationSettings: classified,
+    DetectionSettings: detected,
+    ComparisonSettings: compared,
+    PageSettings: lambda settings, _volumes: Page(f"<h1>{settings.title}</h1>"),
+}
+"""What a run gives, by what was asked for."""

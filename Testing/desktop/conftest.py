@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import worker_behaviours
+from tiny_detector import write_tiny_detector
 from tiny_model import RANDOM_UNET, write_tiny_model
 from worker_control import Behaviour
 
@@ -17,13 +19,26 @@ NEEDS = "needs slicer-core and PySide6-Essentials: pip install cnnseg[test]"
 
 @pytest.fixture(scope="session")
 def a_models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models of the user: one for MR, one for two channels, one that cannot be read."""
+    """Models of the user: for MR, for two channels, a classifier, a detector, and one that cannot be read."""
     folder = tmp_path_factory.mktemp("models")
     write_tiny_model(folder / "tiny-mr", network=RANDOM_UNET)
     write_tiny_model(
         folder / "two-channels", network={**RANDOM_UNET, "in_channels": 2}, channels=(("T1", "MR"), ("T2", "MR"))
     )
     (folder / "broken").mkdir()
+    write_classifier(folder / "two-classes", ("Ill", "Well"))
+    write_tiny_detector(folder / "balls")
+    return folder
+
+
+def write_classifier(folder: Path, classes: tuple[str, ...]) -> Path:
+    """A classifier as far as a list of models looks at it."""
+    write_tiny_model(folder, network=RANDOM_UNET)
+    path = folder / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    about = {"task": "classification", "title": folder.name, "classes": [{"name": one} for one in classes]}
+    metadata["cnnseg"] |= about
+    path.write_text(json.dumps(metadata), encoding="utf-8")
     return folder
 
 
@@ -50,7 +65,8 @@ def desktop(
     monkeypatch.setattr("SlicerCNNSegLib.engine.catalogue.EMBEDDED_MODELS", a_models_folder / "none")
     workers: list[Any] = []  # each test has a Slicer of its own, as far as the shared worker is concerned
     monkeypatch.setattr("SlicerCNNSegLib.widgets.shared_worker._workers", workers)
-    _desktop.show_properties_to(request.module.__name__)
+    for name in (request.module.__name__, "desktop.task_tabs"):
+        _desktop.show_properties_to(name)
     yield _desktop
     for worker in workers:
         worker.close()

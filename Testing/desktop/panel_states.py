@@ -38,6 +38,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as models:
         os.environ["CNNSEG_MODELS"] = models
         write_classifier(Path(models, "chest-xray"))
+        write_detector(Path(models, "nodules"))
         for mode in modes:
             if mode == "dark":
                 make_dark(desktop.application)
@@ -57,6 +58,17 @@ def write_classifier(folder: Path) -> None:
     metadata["cnnseg"] |= {"id": folder.name, "task": "classification", "title": title, "classes": classes}
     path.write_text(json.dumps(metadata), encoding="utf-8")
     (folder.parent / "broken").mkdir()
+
+
+def write_detector(folder: Path) -> None:
+    """A detector as far as a list of models looks at it: a demonstration, with a long title."""
+    from tiny_detector import write_tiny_detector
+
+    path = write_tiny_detector(folder) / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    metadata["intended_use"] = "Demonstration only. Not a medical device; not for diagnosis, treatment or screening."
+    metadata["cnnseg"]["title"] = "Lung nodules (CT), demonstration on made-up chests"
+    path.write_text(json.dumps(metadata), encoding="utf-8")
 
 
 def make_dark(application: Any) -> None:
@@ -88,6 +100,8 @@ class States:
         panel.enter()
         self.save(panel.parent, "ready")
         self.segment(panel, volume)
+        self.import_weights(panel)
+        self.detect(panel)
         self.classify(panel, volume)
         self.effect(volume)
         self.desktop.close(panel)
@@ -123,11 +137,58 @@ class States:
         volume.SetName("MRHead")
         ui.inputVolumeSelector.setMRMLScene(volume.GetScene())
 
+    def import_weights(self, panel: Any) -> None:
+        """The dialog for bare weights: empty, and with what is missing."""
+        panel.ui.importButton.click()
+        dialog = panel._tabs[0].model_import
+        self.save(dialog.dialog, "import-empty")
+        dialog.ui.idEdit.text = "brain-unet"
+        dialog.ui.startImportButton.click()
+        self.save(dialog.dialog, "import-missing")
+        dialog.close()
+
+    def detect(self, panel: Any) -> None:
+        """The tab Detect & follow up before and after a run, under review, and against an earlier date."""
+        from worker_behaviours import compared, detected
+
+        from SlicerCNNSegLib.engine.findings.review import ComparisonSettings
+        from SlicerCNNSegLib.engine.settings import DetectionSettings
+        from SlicerCNNSegLib.scene.findings import listed_findings
+        from SlicerCNNSegLib.scene.volumes import volume_from_node
+        from SlicerCNNSegLib.worker.interface import Ended
+
+        ui, parameters = panel.ui, panel.logic.getParameterNode()
+        ui.taskTabs.currentIndex = 1
+        tables = []
+        for name in ("CT 2025-01", "CT 2025-07"):
+            parameters.inputVolume = volume = self.add_volume(name, "CT")
+            if not tables:
+                self.save(panel.parent, "detect-ready")
+            result = detected(DetectionSettings("nodules"), [volume_from_node(volume)])
+            self.run(panel, [Ended(result)])
+            tables.append(parameters.findingsTable)
+        self.save(panel.parent, "detect-done")
+        ui.findingsTableView.selectRow(0)
+        ui.acceptButton.click()
+        ui.rejectButton.click()
+        ui.thresholdSlider.value = 0.3
+        self.save(panel.parent, "detect-review")
+        ui.followUpCollapsibleButton.collapsed = False
+        self.save(panel.parent, "detect-follow-up-empty")
+        parameters.earlierFindings, parameters.earlierDate, parameters.laterDate = tables[0], "2025-01-15", "2025-07-10"
+        both = [tuple(listed_findings(table)) for table in tables]
+        self.worker.events = [Ended(compared(ComparisonSettings(*both, 176.0), ()))]
+        ui.compareButton.click()
+        self.wait(panel)
+        self.save(panel.parent, "detect-follow-up")
+
     def classify(self, panel: Any, volume: Any) -> None:
         """The tab Classify before and after a run."""
         from SlicerCNNSegLib.worker.interface import Ended
 
-        panel.ui.taskTabs.currentIndex = 1
+        panel.logic.getParameterNode().inputVolume = volume
+
+        panel.ui.taskTabs.currentIndex = 2
         self.save(panel.parent, "classify-ready")
         panel.ui.whereComboBox.currentIndex = 2
         self.save(panel.parent, "classify-around-segments")
@@ -185,14 +246,14 @@ class States:
         self.desktop.process_events()
         picture_of(self.desktop, widget, DOCKED_PX).save(str(self.folder / f"{name}-{self.mode}.png"))
 
-    def add_volume(self, name: str) -> Any:
+    def add_volume(self, name: str, modality: str = "MR") -> Any:
         import slicer
 
         from SlicerCNNSegLib.engine.volume import Volume
         from SlicerCNNSegLib.scene.volumes import node_from_volume
 
         array = np.random.default_rng(0).normal(size=(1, 18, 20, 22)).astype(np.float32)
-        return node_from_volume(slicer.mrmlScene, Volume(array, np.eye(4), modality="MR"), name)
+        return node_from_volume(slicer.mrmlScene, Volume(array, np.eye(4), modality=modality), name)
 
     def segmentation(self, volume: Any) -> Any:
         """A made-up result of hippocampus-mr."""

@@ -7,49 +7,24 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_model import RANDOM_UNET, write_tiny_model
-from worker_control import gone
+from desktop.conftest import write_classifier
+from desktop.paths_of_panels import ROOT
+from desktop.task_tabs import nodes, run_to_end, start_run
 
 
 @pytest.fixture(scope="module")
-def classifiers(a_models_folder):
-    """A classifier that can be run, and one that cannot: a class alone is nothing to tell apart."""
-    made = []
-    for name, classes in (("one-class", ("Ill",)), ("two-classes", ("Ill", "Well"))):
-        folder = write_tiny_model(a_models_folder / name, network=RANDOM_UNET)
-        path = folder / "configs" / "metadata.json"
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-        metadata["cnnseg"] |= {"task": "classification", "title": name, "classes": [{"name": one} for one in classes]}
-        path.write_text(json.dumps(metadata), encoding="utf-8")
-        made.append(folder)
+def one_class(a_models_folder):
+    """A classifier that cannot be run: a class alone is nothing to tell apart."""
+    folder = write_classifier(a_models_folder / "one-class", ("Ill",))
     yield
-    for folder in made:
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
-def a_tab(classifiers, a_panel, behaviour):
+def a_tab(one_class, a_panel, behaviour):
     """The panel with the tab Classify shown."""
-    a_panel.ui.taskTabs.currentIndex = 1
+    a_panel.ui.taskTabs.currentIndex = 2
     return a_panel
-
-
-def run_to_end(desktop, panel):
-    panel.ui.applyButton.click()
-    desktop.wait_until(lambda: not panel.logic.running)
-
-
-def start_run(desktop, panel, behaviour, name):
-    behaviour(name)
-    panel.ui.applyButton.click()
-    desktop.wait_until(lambda: panel.ui.statusLabel.text.startswith("Running the network"))
-    return behaviour.notes
-
-
-def nodes(kind):
-    import slicer
-
-    return list(slicer.mrmlScene.GetNodesByClass(kind))
 
 
 def an_roi(name="box"):
@@ -100,7 +75,7 @@ def test_probabilities_are_shown_and_kept(desktop, a_tab, a_volume, behaviour):
     a_tab.ui.taskTabs.currentIndex = 0
     assert not a_tab.ui.classesCollapsibleButton.visible
     assert a_tab.ui.statusLabel.text == "", "it spoke of the other tab"
-    a_tab.ui.taskTabs.currentIndex = 1
+    a_tab.ui.taskTabs.currentIndex = 2
     assert a_tab.ui.classesCollapsibleButton.visible
 
 
@@ -169,7 +144,7 @@ def test_what_is_chosen_is_found_again(desktop, a_tab, a_volume):
     run_to_end(desktop, a_tab)
     desktop.close(a_tab)
     again = desktop.open("SlicerCNNSeg")
-    assert again.ui.taskTabs.currentIndex == 1
+    assert again.ui.taskTabs.currentIndex == 2
     assert again.ui.whereComboBox.currentText == "Around segments"
     assert again.ui.explainComboBox.currentText == "Occlusion (slow)"
     assert again.ui.marginSpinBox.value == 7.5
@@ -178,55 +153,30 @@ def test_what_is_chosen_is_found_again(desktop, a_tab, a_volume):
     desktop.close(again)
 
 
-FAULTS = [
-    ("killed", "The worker was killed"),
-    ("memory", "Memory ran out"),
-    ("corrupt", "The weights model.safetensors cannot be read"),
-]
-
-
-@pytest.mark.parametrize(("name", "problem"), FAULTS, ids=[name for name, _ in FAULTS])
-def test_after_a_fault_the_tab_is_usable_and_nothing_old_is_shown(desktop, a_tab, a_volume, behaviour, name, problem):
-    from SlicerCNNSegLib.scene.classifications import classes_of
-
-    volume = a_volume()
-    run_to_end(desktop, a_tab)
-    behaviour(name)
-    run_to_end(desktop, a_tab)
-    assert a_tab.ui.statusLabel.text.startswith(problem)
-    assert not a_tab.ui.classesCollapsibleButton.visible
-    assert classes_of(volume) is None
-    behaviour("done")
-    run_to_end(desktop, a_tab)
-    assert a_tab.ui.statusLabel.text.startswith("Done in ")
-    assert a_tab.ui.classesCollapsibleButton.visible
-
-
-def test_removing_the_image_and_closing_the_scene_stop_the_run(desktop, a_tab, a_volume, behaviour):
+def test_the_real_model_gives_what_it_gave_where_it_was_made(desktop, a_panel, monkeypatch):
+    """``mednist-kind`` from Apply to the table, on the image of its self-check, with a worker that loads torch."""
     import slicer
 
-    volume = a_volume()
-    start_run(desktop, a_tab, behaviour, "windows")
-    slicer.mrmlScene.RemoveNode(volume)
-    desktop.wait_until(lambda: not a_tab.logic.running, timeout_s=10)
-    assert "input volume was removed from the scene" in a_tab.ui.statusLabel.text
-    assert nodes("vtkMRMLTableNode") == []
-    a_volume()
-    a_tab.enter()
-    seen = start_run(desktop, a_tab, behaviour, "hang")
-    desktop.clear_scene()
-    desktop.wait_until(lambda: gone(seen["pid"], seen["child"]), timeout_s=10)
-    assert not a_tab.logic.running
-    assert not a_tab.ui.classesCollapsibleButton.visible
-    assert a_tab.ui.statusLabel.text == ""
+    from SlicerCNNSegLib.engine.catalogue import find_model
+    from SlicerCNNSegLib.engine.store.class_check import TOLERANCE
+    from SlicerCNNSegLib.engine.store.pattern import FILE, Pattern
+    from SlicerCNNSegLib.scene.volumes import node_from_volume
 
-
-def test_two_presses_start_one_run(desktop, a_tab, a_volume, behaviour):
-    a_volume()
-    start_run(desktop, a_tab, behaviour, "windows")
-    first = behaviour.notes
-    a_tab.onApplyButton()
-    assert a_tab.ui.statusLabel.text == "A run is under way; wait for its end or cancel it."
-    desktop.wait_until(lambda: not a_tab.logic.running)
-    assert behaviour.notes == first
-    assert len(nodes("vtkMRMLTableNode")) == 1
+    monkeypatch.setenv("CNNSEG_MODELS", str(ROOT / "SlicerCNNSeg" / "Resources" / "Models"))
+    check = json.loads((ROOT / "SlicerCNNSeg/Resources/Models/mednist-kind" / FILE).read_text(encoding="utf-8"))
+    (image,) = Pattern.from_json(check["image"]).volumes(find_model("mednist-kind"))
+    node_from_volume(slicer.mrmlScene, image, "pattern")
+    a_panel.enter()
+    a_panel.ui.taskTabs.currentIndex = 2
+    a_panel.logic.getParameterNode().classifier = "mednist-kind"
+    a_panel.ui.explainComboBox.currentIndex = 1
+    a_panel.ui.deviceComboBox.currentText = "cpu"
+    run_to_end(desktop, a_panel)
+    (table,) = nodes("vtkMRMLTableNode")
+    found = [float(table.GetCellText(row, 2)) for row in range(table.GetNumberOfRows())]
+    np.testing.assert_allclose(found, check["probabilities"], atol=TOLERANCE)
+    decided = table.GetCellText(int(np.argmax(found)), 1)
+    assert f" s: {decided} " in a_panel.ui.statusLabel.text
+    heat = a_panel.logic.getParameterNode().heatMap
+    assert heat.GetImageData().GetDimensions() == (64, 64, 1)
+    assert "Demonstration and research." in a_panel.ui.classifierInfoLabel.text

@@ -46,7 +46,7 @@ def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):
     monkeypatch.setattr(choice, "_entries", [CatalogueEntry("m", package.folder, replace(package, description="<b>"))])
     choice._combo_box.currentIndex = 0
     choice._describe()
-    assert choice._combo_box.toolTip == "&lt;b&gt;"
+    assert choice._combo_box.toolTip == "<b>Test model</b><br>&lt;b&gt;"
 
 
 def test_a_broken_model_says_why_and_cannot_be_applied(a_panel, a_volume):

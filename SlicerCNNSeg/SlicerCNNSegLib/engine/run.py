@@ -8,6 +8,7 @@ from typing import overload
 from .classification.result import ClassificationResult
 from .detection.result import DetectionResult
 from .errors import SettingsError
+from .findings.review import Comparison, ComparisonSettings, Page, PageSettings
 from .progress import NoProgress, Progress
 from .result import SegmentationResult
 from .settings import ClassificationSettings, DetectionSettings, SegmentationSettings
@@ -32,12 +33,20 @@ def run(
 ) -> DetectionResult: ...
 
 
+@overload
+def run(settings: ComparisonSettings, volumes: Sequence[Volume], progress: Progress | None = None) -> Comparison: ...
+
+
+@overload
+def run(settings: PageSettings, volumes: Sequence[Volume], progress: Progress | None = None) -> Page: ...
+
+
 def run(
-    settings: SegmentationSettings | ClassificationSettings | DetectionSettings,
+    settings: SegmentationSettings | ClassificationSettings | DetectionSettings | ComparisonSettings | PageSettings,
     volumes: Sequence[Volume],
     progress: Progress | None = None,
-) -> SegmentationResult | ClassificationResult | DetectionResult:
-    """Run a model on one case.
+) -> SegmentationResult | ClassificationResult | DetectionResult | Comparison | Page:
+    """Run a model on one case, or look once more at what a detector found.
 
     Parameters
     ----------
@@ -52,6 +61,8 @@ def run(
     -------
     SegmentationResult, ClassificationResult or DetectionResult
         On the grid of the first volume.
+    Comparison or Page
+        Of findings that are there already.
 
     Raises
     ------
@@ -71,6 +82,15 @@ def run(
         from .detection.detect import detect
 
         return detect(settings, volumes, progress)
+    if isinstance(settings, ComparisonSettings):
+        from .findings.reviewing import compare
+
+        return compare(settings, volumes, progress)
+    if isinstance(settings, PageSettings):
+        from .findings.reviewing import make_page
+
+        return make_page(settings, volumes, progress)
     raise SettingsError(
-        f"Expected SegmentationSettings, ClassificationSettings or DetectionSettings, got {type(settings).__name__}."
+        "Expected SegmentationSettings, ClassificationSettings, ComparisonSettings, PageSettings or DetectionSettings, "
+        f"got {type(settings).__name__}."
     )

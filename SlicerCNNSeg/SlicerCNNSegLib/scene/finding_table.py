@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,21 +11,24 @@ import vtk
 
 from ..engine.findings.category import TITLE
 from ..engine.findings.finding import Finding
+from ..engine.findings.growth import GONE, GROWN
+from ..engine.findings.match import Match
 
 if TYPE_CHECKING:
     import slicer
 
 ID, STATUS, SCORE, LOCATION, KIND = "Finding", "Review", "Score", "Location", "Kind"
-MEAN, VOLUME, CATEGORY, R, A, S = "Mean diameter (mm)", "Volume (mm3)", "Category", "R", "A", "S"
-TEXTS = (ID, STATUS, LOCATION, KIND, CATEGORY)
+MEAN, VOLUME, CATEGORY, CHANGE, R, A, S = "Mean (mm)", "Volume (mm3)", "Category", "Change", "R", "A", "S"
+TEXTS = (ID, STATUS, CHANGE, LOCATION, KIND, CATEGORY)
 DESCRIPTIONS = {
     ID: "The finding's id; its ROI and its segment carry it too",
     STATUS: "What its reviewer says: accepted, rejected or undecided",
     SCORE: "How sure the detector is, 0 to 1",
-    LOCATION: "Which lung, which third",
-    KIND: "Solid, part-solid or non-solid; empty where it was not measured",
     MEAN: "Mean of the two axial diameters in mm; not a number where it was not measured",
     VOLUME: "Volume in mm3; not a number where it was not measured",
+    CHANGE: "Against an earlier date: new, grown, shrunk, stable or gone, with the change in volume",
+    LOCATION: "Which lung, which third",
+    KIND: "Solid, part-solid or non-solid; empty where it was not measured",
     CATEGORY: TITLE,
     R: "The middle of its box, RAS mm of the image that was searched",
     A: "The middle of its box, RAS mm of the image that was searched",
@@ -32,27 +36,27 @@ DESCRIPTIONS = {
 }
 
 
-def fill_table(node: slicer.vtkMRMLTableNode, findings: Sequence[Finding]) -> None:
-    """Replace the table's rows by these."""
+def fill_table(
+    node: slicer.vtkMRMLTableNode,
+    findings: Sequence[Finding],
+    matches: Sequence[Match] = (),
+    gone: Sequence[Finding] = (),
+) -> None:
+    """Replace the table's rows by these; numbers are rounded for reading.
+
+    Parameters
+    ----------
+    matches:
+        What became of the findings since an earlier date.
+    gone:
+        Findings of the earlier date that are no more: rows at the end, of which nobody says anything.
+    """
+    changes = {match.later: change_in_words(match) for match in matches if match.later is not None}
     columns = {name: vtk.vtkStringArray() if name in TEXTS else vtk.vtkDoubleArray() for name in DESCRIPTIONS}
     for one in findings:
-        measured = one.measurements
-        right, anterior, superior = one.center_ras_mm
-        row = {
-            ID: one.id,
-            STATUS: one.status,
-            SCORE: one.score,
-            LOCATION: one.location,
-            KIND: measured.kind if measured else "",
-            MEAN: measured.mean_diameter_mm if measured else np.nan,
-            VOLUME: measured.volume_mm3 if measured else np.nan,
-            CATEGORY: one.category,
-            R: right,
-            A: anterior,
-            S: superior,
-        }
-        for name, cell in row.items():
-            columns[name].InsertNextValue(cell)
+        _add_row(columns, one, changes.get(one.id, ""))
+    for one in gone:
+        _add_row(columns, one, GONE)
     node.RemoveAllColumns()
     for name, column in columns.items():
         column.SetName(name)
@@ -62,3 +66,33 @@ def fill_table(node: slicer.vtkMRMLTableNode, findings: Sequence[Finding]) -> No
         node.SetColumnUnitLabel(name, unit)
     node.SetUseColumnTitleAsColumnHeader(True)
     node.SetLocked(True)
+
+
+def change_in_words(match: Match) -> str:
+    """What became of a finding: ``new``, ``stable``, ``grown +40 %, doubles in 210 days``."""
+    if match.growth is None:
+        return match.verdict or "same, not measured"
+    words = f"{match.verdict} {match.growth.change:+.0%}"
+    days = match.growth.doubling_days
+    return f"{words}, doubles in {days:.0f} days" if match.verdict == GROWN and math.isfinite(days) else words
+
+
+def _add_row(columns: Mapping[str, vtk.vtkAbstractArray], one: Finding, change: str) -> None:
+    measured = one.measurements
+    right, anterior, superior = (round(mm, 1) for mm in one.center_ras_mm)
+    row = {
+        ID: one.id,
+        STATUS: "" if change == GONE else one.status,
+        SCORE: round(one.score, 2),
+        MEAN: round(measured.mean_diameter_mm, 1) if measured else np.nan,
+        VOLUME: round(measured.volume_mm3) if measured else np.nan,
+        CHANGE: change,
+        LOCATION: one.location,
+        KIND: measured.kind if measured else "",
+        CATEGORY: one.category,
+        R: right,
+        A: anterior,
+        S: superior,
+    }
+    for name, cell in row.items():
+        columns[name].InsertNextValue(cell)

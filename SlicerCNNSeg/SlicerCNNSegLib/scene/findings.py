@@ -1,9 +1,9 @@
 """Findings in the scene: a row, an ROI and a segment each, tied by the finding's id.
 
 The table node keeps everything: all candidates as JSON in ``CNNSeg.Findings``, the threshold in ``CNNSeg.Threshold``,
-and references to the segmentation and the ROIs. So a threshold can be changed, and findings reviewed, without a new
-run, and all of it is saved with the scene. An ROI carries its finding's id in ``CNNSeg.Finding``, a segment in the tag
-of that name.
+and references to the volume, the segmentation and the ROIs. So a threshold can be changed, and findings reviewed,
+without a new run, and all of it is saved with the scene. An ROI carries its finding's id in ``CNNSeg.Finding``, a
+segment in the tag of that name.
 
 A candidate is shown from the threshold on. A rejected one keeps its row, but is hidden in the views.
 """
@@ -14,24 +14,24 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..engine.detection.result import DetectionResult
 from ..engine.errors import InputError, SettingsError
 from ..engine.findings.finding import ACCEPTED, REJECTED, UNDECIDED, Finding
-from ..engine.result import SegmentationResult
+from ..engine.findings.review import Comparison
+from ..engine.result import SegmentationResult, counting
+from ..engine.steps import Steps, finished
+from .finding_rois import FINDING, make_roi
 from .finding_table import fill_table
-from .geometry import local_ijk_to_ras, matrix_from_array
-from .hierarchy import place_beside
+from .follow_ups import gone_findings, matches_of, remove_comparison, set_comparison
+from .geometry import voxels
 from .records import set_record
-from .segmentations import one_modified_event, show_segmentation
-from .volumes import lies_on_grid_of
+from .segmentations import copying_foreground, one_modified_event, put_segmentation
 
 if TYPE_CHECKING:
     import slicer
 
-FINDINGS, THRESHOLD, FINDING = "CNNSeg.Findings", "CNNSeg.Threshold", "CNNSeg.Finding"
-ROI_ROLE, SEGMENTATION_ROLE = "CNNSeg.FindingROI", "CNNSeg.FindingSegmentation"
+FINDINGS, THRESHOLD = "CNNSeg.Findings", "CNNSeg.Threshold"
+ROI_ROLE, SEGMENTATION_ROLE, VOLUME_ROLE = "CNNSeg.FindingROI", "CNNSeg.FindingSegmentation", "CNNSeg.FindingVolume"
 
 COLORS = {UNDECIDED: (0.98, 0.62, 0.16), ACCEPTED: (0.25, 0.75, 0.35), REJECTED: (0.6, 0.6, 0.6)}
 """Of an ROI, by what its reviewer said."""
@@ -72,13 +72,42 @@ def show_findings(
     InputError
         The reference is no volume node, or has no voxels.
     """
+    return put_findings(scene, result, finished(preparing_findings(result)), reference_node, table)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFindings:
+    """What takes time of showing a detection: its counted segments, and their image without matrix."""
+
+    segments: SegmentationResult
+    image: slicer.vtkOrientedImageData | None
+
+
+def preparing_findings(result: DetectionResult) -> Steps[PreparedFindings]:
+    """Make what ``put_findings`` needs, in small pieces; the scene is not touched."""
+    image = yield from copying_foreground(result.labelmap)
+    part = voxels(image)[0] if image is not None else result.labelmap[:0]
+    counted = yield from counting(part, result.geometry, result.labels)
+    segments = SegmentationResult(
+        result.labelmap, result.geometry, result.labels, result.record, compounds=(), counted=counted
+    )
+    return PreparedFindings(segments, image)
+
+
+def put_findings(
+    scene: slicer.vtkMRMLScene,
+    result: DetectionResult,
+    prepared: PreparedFindings,
+    reference_node: slicer.vtkMRMLVolumeNode | None,
+    table: slicer.vtkMRMLTableNode | None = None,
+) -> ShownFindings:
+    """``show_findings`` of a detection that ``preparing_findings`` has prepared."""
     if reference_node is not None and reference_node.GetScene() is not scene:
         reference_node = None
     if table is not None and table.GetScene() is not scene:
         table = None
     earlier = table.GetNodeReference(SEGMENTATION_ROLE) if table is not None else None
-    segments = SegmentationResult(result.labelmap, result.geometry, result.labels, result.record)
-    segmentation = show_segmentation(scene, segments, reference_node, earlier)
+    segmentation = put_segmentation(scene, prepared.segments, prepared.image, reference_node, earlier)
     _tie_segments(segmentation, result)
     if table is None:
         table = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName("Findings"))
@@ -87,13 +116,20 @@ def show_findings(
     with one_modified_event(table):
         table.RemoveNodeReferenceIDs(ROI_ROLE)
         table.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation.GetID())
+        table.SetNodeReferenceID(VOLUME_ROLE, reference_node.GetID() if reference_node is not None else None)
         set_record(table, result.record)
-        rois = tuple(_make_roi(scene, one, reference_node, result) for one in result.candidates)
+        remove_comparison(table)
+        rois = tuple(make_roi(scene, one, reference_node, result) for one in result.candidates)
         for roi in rois:
             table.AddNodeReferenceID(ROI_ROLE, roi.GetID())
         _keep(table, result.candidates)
         set_threshold(table, result.threshold)
     return ShownFindings(result, table, segmentation, rois)
+
+
+def is_table_of_findings(node: slicer.vtkMRMLNode | None) -> bool:
+    """Whether the node is a table that keeps findings."""
+    return node is not None and bool(node.GetAttribute(FINDINGS))
 
 
 def findings_of(table: slicer.vtkMRMLTableNode) -> list[Finding]:
@@ -120,6 +156,12 @@ def rois_of(table: slicer.vtkMRMLTableNode) -> list[slicer.vtkMRMLMarkupsROINode
     """The ROIs of a table's candidates that are still in the scene."""
     found = (table.GetNthNodeReference(ROI_ROLE, n) for n in range(table.GetNumberOfNodeReferences(ROI_ROLE)))
     return [roi for roi in found if roi is not None]
+
+
+def listed_findings(table: slicer.vtkMRMLTableNode) -> list[Finding]:
+    """The candidates that reach the table's threshold."""
+    threshold = threshold_of(table)
+    return [one for one in findings_of(table) if one.score >= threshold]
 
 
 def set_threshold(table: slicer.vtkMRMLTableNode, threshold: float) -> None:
@@ -164,6 +206,38 @@ def review(table: slicer.vtkMRMLTableNode, finding_id: str, status: str) -> Find
     return next(one for one in reviewed if one.id == finding_id)
 
 
+def show_comparison(
+    table: slicer.vtkMRMLTableNode, earlier: slicer.vtkMRMLTableNode, days: float, comparison: Comparison
+) -> None:
+    """Show in a table what became of the findings of an earlier one; it is kept with the table."""
+    with one_modified_event(table):
+        set_comparison(table, earlier, days, comparison)
+        _refresh(table, findings_of(table))
+
+
+def set_shown(table: slicer.vtkMRMLTableNode, shown: bool) -> None:
+    """Show what belongs to a table in the views, as threshold and review say, or hide all of it."""
+    segmentation = table.GetNodeReference(SEGMENTATION_ROLE)
+    if segmentation is not None:
+        segmentation.SetDisplayVisibility(shown)
+    if shown:
+        _refresh(table, findings_of(table))
+    else:
+        for roi in rois_of(table):
+            roi.SetDisplayVisibility(False)
+
+
+def position_of(table: slicer.vtkMRMLTableNode, finding_id: str) -> tuple[float, float, float] | None:
+    """The middle of a finding in the world, RAS mm, wherever its volume has moved; None where there is none."""
+    for roi in rois_of(table):
+        if roi.GetAttribute(FINDING) == finding_id:
+            center = [0.0, 0.0, 0.0]
+            roi.GetCenterWorld(center)
+            return center[0], center[1], center[2]
+    everywhere = [*findings_of(table), *gone_findings(table)]
+    return next((one.center_ras_mm for one in everywhere if one.id == finding_id), None)
+
+
 def _keep(table: slicer.vtkMRMLTableNode, findings: list[Finding] | tuple[Finding, ...]) -> None:
     table.SetAttribute(FINDINGS, json.dumps([one.to_json() for one in findings]))
 
@@ -172,7 +246,7 @@ def _refresh(table: slicer.vtkMRMLTableNode, findings: list[Finding]) -> None:
     """Bring rows, segments and ROIs in line with threshold and review."""
     threshold = threshold_of(table)
     listed = [one for one in findings if one.score >= threshold]
-    fill_table(table, listed)
+    fill_table(table, listed, matches_of(table), gone_findings(table))
     by_id = {one.id: one for one in findings}
     visible = {one.id for one in listed if one.status != REJECTED}
     for roi in rois_of(table):
@@ -209,42 +283,3 @@ def _tie_segments(segmentation: slicer.vtkMRMLSegmentationNode, result: Detectio
         finding = by_value.get(segment.GetLabelValue())
         if finding is not None:
             segment.SetTag(FINDING, finding.id)
-
-
-def _make_roi(
-    scene: slicer.vtkMRMLScene,
-    finding: Finding,
-    reference: slicer.vtkMRMLVolumeNode | None,
-    result: DetectionResult,
-) -> slicer.vtkMRMLMarkupsROINode:
-    """The finding's box as an ROI, locked, under the volume's transform where the result lies on its grid."""
-    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{result.label.name} {finding.id}")
-    roi.CreateDefaultDisplayNodes()
-    roi.SetAttribute(FINDING, finding.id)
-    own_grid = reference is not None and lies_on_grid_of(reference, result)
-    # by the voxels, which both share: the volume may have moved since
-    to_node = local_ijk_to_ras(reference) @ np.linalg.inv(result.geometry.ijk_to_ras) if own_grid else np.eye(4)
-    linear = to_node[:3, :3]
-    axes = linear @ finding.box.axes
-    lengths = np.linalg.norm(axes, axis=0)
-    matrix = np.eye(4)
-    matrix[:3, :3] = _nearest_rotation(axes / lengths)
-    matrix[:3, 3] = linear @ finding.box.center_ras_mm + to_node[:3, 3]
-    roi.SetSize(*(np.asarray(finding.box.size_mm) * lengths))
-    roi.SetAndObserveObjectToNodeMatrix(matrix_from_array(matrix))
-    if own_grid:
-        assert reference is not None
-        roi.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
-    roi.SetLocked(True)
-    if reference is not None:
-        place_beside(roi, reference)
-    return roi
-
-
-def _nearest_rotation(axes: np.ndarray) -> np.ndarray:
-    """The rotation nearest to three directions; one of a left-handed set is turned round, which leaves the box."""
-    u, _, vt = np.linalg.svd(axes)
-    rotation = u @ vt
-    if np.linalg.det(rotation) < 0:
-        rotation[:, 2] *= -1
-    return np.asarray(rotation)

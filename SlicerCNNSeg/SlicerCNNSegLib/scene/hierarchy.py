@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 MODALITY = "DICOM.Modality"
 DICOM_UID = "DICOM"
 STUDY = "Study"
+STUDY_DATE = "DICOM.StudyDate"
 
 
 def modality_of(node: slicer.vtkMRMLNode) -> str:
@@ -44,3 +45,11 @@ def item_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNod
     scene = node.GetScene()
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene else None
     return hierarchy, int(hierarchy.GetItemByDataNode(node)) if hierarchy else 0
+
+
+def study_date_of(node: slicer.vtkMRMLNode) -> str:
+    """Date of the study that the node is filed under, as ``2025-01-31``; "" where none is known."""
+    hierarchy, item = item_of(node)
+    study = hierarchy.GetItemAncestorAtLevel(item, STUDY) if item else 0
+    digits = hierarchy.GetItemAttribute(study, STUDY_DATE) if study else ""
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if len(digits) == 8 and digits.isdigit() else ""

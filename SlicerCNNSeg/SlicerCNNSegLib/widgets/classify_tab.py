@@ -10,7 +10,7 @@ from ..engine.settings import EXPLANATIONS, ClassificationSettings
 from ..scene.classifications import REGION, SPREAD
 from ..scene.overlays import take_off
 from .classify_run import ClassifyRequest
-from .task_tab import TaskTab
+from .task_tab import StartRun, TaskTab
 from .worker_run import RunEnd
 
 VOLUME, ROI, SEGMENTS = WHERE = ("volume", "roi", "segments")
@@ -22,8 +22,8 @@ class ClassifyTab(TaskTab):
     task = "classification"
     model_parameter = "classifier"
 
-    def __init__(self, ui) -> None:
-        super().__init__(ui, ui.classifierComboBox, ui.classifierInfoLabel)
+    def __init__(self, ui, start_run: StartRun) -> None:
+        super().__init__(ui, ui.classifierComboBox, ui.classifierInfoLabel, start_run)
         ui.whereComboBox.addItems([_("Whole volume"), _("Region of interest"), _("Around segments")])
         ui.explainComboBox.addItems([_("None"), _("Grad-CAM"), _("Grad-CAM++"), _("Occlusion (slow)")])
         ui.whereComboBox.currentIndexChanged.connect(self._where_chosen)

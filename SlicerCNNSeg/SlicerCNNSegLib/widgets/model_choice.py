@@ -10,11 +10,22 @@ from slicer.i18n import tr as _
 
 from ..engine.catalogue import CatalogueEntry, user_models_folder
 from ..engine.classification.model import ClassificationModel
+from ..engine.detection.model import DetectionModel
 from ..engine.errors import CNNSegError
-from ..engine.package import ModelPackage
+from ..engine.package import OWN, ModelPackage
 
 NAMED_LABELS = 6
 """Labels that are named; a model of a hundred structures would fill the panel."""
+
+
+LONG_TITLE = 32
+"""Letters of a title that a combo box of a docked panel still shows; a longer one is told in the label too."""
+
+LEAST_WIDTH_PX = 200
+"""Width of a text in a docked panel."""
+
+DEMONSTRATION = "demonstration"
+"""How the intended use of a model begins that is made to show what CNNSeg does, not to be relied on."""
 
 
 class ModelChoice:
@@ -97,9 +108,11 @@ class ModelChoice:
         else:
             text = _("There is no model; put a model folder into {folder}.").format(folder=user_models_folder())
         self._info_label.text = text
+        # a tab does not ask how high a text becomes when it is wrapped
+        self._info_label.minimumHeight = self._info_label.heightForWidth(max(self._info_label.width, LEAST_WIDTH_PX))
         package = entry.package if entry else None
         # a tool tip shows HTML, and a model's texts may come from anywhere
-        self._combo_box.toolTip = escape(package.description) if package else ""
+        self._combo_box.toolTip = f"<b>{escape(package.title)}</b><br>{escape(package.description)}" if package else ""
         self._info_label.toolTip = escape(package.intended_use) if package else ""
 
 
@@ -113,15 +126,23 @@ def describe_model(package: ModelPackage) -> str:
     images = _("Images: {modality}. Licence: {licence}").format(
         modality=package.modality or _("any"), licence=package.licence
     )
-    return f"{what.format(found=found)}\n{images}"
+    title = (package.title,) if len(package.title) > LONG_TITLE else ()
+    return "\n".join((*title, what.format(found=found), images, *demonstration_warning(package)))
+
+
+def demonstration_warning(package: ModelPackage) -> tuple[str, ...]:
+    """What the user of a demonstration model must know; empty for any other model."""
+    return (package.intended_use,) if package.intended_use.lower().startswith(DEMONSTRATION) else ()
 
 
 def _checked(entry: CatalogueEntry) -> CatalogueEntry:
-    """The entry; of a classifier that cannot be run, without its package and with the reason."""
-    if entry.package is None or entry.package.task != "classification":
-        return entry
+    """The entry; of a model that cannot be run, without its package and with the reason."""
+    package = entry.package
     try:
-        ClassificationModel.of(entry.package)
+        if package is not None and package.task == "classification":
+            ClassificationModel.of(package)
+        elif package is not None and package.task == "detection" and package.form == OWN:
+            DetectionModel.of(package)
     except CNNSegError as error:
         return replace(entry, package=None, problem=str(error))
     return entry

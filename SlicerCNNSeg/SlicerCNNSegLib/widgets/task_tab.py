@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -11,6 +12,9 @@ from ..engine.catalogue import list_models
 from ..engine.package import ModelPackage
 from .model_choice import ModelChoice
 from .worker_run import RunEnd
+
+StartRun = Callable[[Callable[[], Any]], None]
+"""Starts a run of the request that the call gives; what is wrong with it is shown to the user."""
 
 
 class TaskTab(ABC):
@@ -22,6 +26,8 @@ class TaskTab(ABC):
         The form's widgets; a tab uses those of its own page and of its own results.
     combo_box, info_label:
         Those of them that choose the model.
+    start_run:
+        What the tab's own buttons start runs with.
     """
 
     task: str
@@ -30,8 +36,9 @@ class TaskTab(ABC):
     model_parameter: str
     """The parameter that holds the model's id."""
 
-    def __init__(self, ui, combo_box, info_label) -> None:
+    def __init__(self, ui, combo_box, info_label, start_run: StartRun) -> None:
         self.ui = ui
+        self._start_run = start_run
         self._parameters: Any = None
         self.models = ModelChoice(combo_box, info_label, self.task, self._model_chosen)
 
@@ -80,6 +87,12 @@ class TaskTab(ABC):
     @abstractmethod
     def forget_results(self) -> None:
         """Show no result any more: what was found stays in the scene, but is not what is asked for now."""
+
+    def show_running(self, running: bool) -> None:  # noqa: B027 - most tabs have nothing to lock
+        """Lock the tab's own buttons while a run is under way."""
+
+    def close(self) -> None:  # noqa: B027 - most tabs have started nothing of their own
+        """End whatever the tab itself has started."""
 
     def _model_chosen(self, model_id: str) -> None:
         if self._parameters is not None:

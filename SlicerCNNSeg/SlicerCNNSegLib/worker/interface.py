@@ -11,13 +11,14 @@ from typing import Any, overload
 from ..engine.classification.result import ClassificationResult
 from ..engine.detection.result import DetectionResult
 from ..engine.errors import CNNSegError
+from ..engine.findings.review import Comparison, ComparisonSettings, Page, PageSettings
 from ..engine.progress import NoProgress, Progress
 from ..engine.result import SegmentationResult
 from ..engine.settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 from ..engine.volume import Volume
 
-Settings = SegmentationSettings | ClassificationSettings | DetectionSettings
-Result = SegmentationResult | ClassificationResult | DetectionResult
+Settings = SegmentationSettings | ClassificationSettings | DetectionSettings | ComparisonSettings | PageSettings
+Result = SegmentationResult | ClassificationResult | DetectionResult | Comparison | Page
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,14 @@ class Worker(ABC):
     def run(
         self, settings: DetectionSettings, volumes: Sequence[Volume], progress: Progress | None = None
     ) -> DetectionResult: ...
+
+    @overload
+    def run(
+        self, settings: ComparisonSettings, volumes: Sequence[Volume], progress: Progress | None = None
+    ) -> Comparison: ...
+
+    @overload
+    def run(self, settings: PageSettings, volumes: Sequence[Volume], progress: Progress | None = None) -> Page: ...
 
     def run(self, settings: Any, volumes: Sequence[Volume], progress: Progress | None = None) -> Any:
         """Run a model on one case and wait for the result, as ``engine.run.run`` does.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
-from vtk import VTK_OBJECT, calldata_type
+from vtk import VTK_OBJECT, calldata_type, vtkCommand, vtkTable
 
 
 class qMRMLWidget(QtWidgets.QWidget):
@@ -97,6 +97,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene, self._tags, self._ids, self._id = None, [], [], ""
+        self._attributes: list[tuple[str, str]] = []
         self._values = {
             "nodeTypes": [],
             "showChildNodeTypes": True,
@@ -146,10 +147,19 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             ]
         self._fill()
 
+    def addAttribute(self, node_type: str, name: str) -> None:
+        """List nodes of this type only if they have the attribute."""
+        self._attributes.append((node_type, name))
+        self._fill()
+
+    def _has_attributes(self, node) -> bool:
+        return all(node.GetAttribute(name) for kind, name in self._attributes if node.IsA(kind))
+
     def currentNode(self):
         return self._scene.GetNodeByID(self._id) if self._scene is not None and self._id else None
 
     def setCurrentNode(self, node) -> None:
+        self._fill()  # a node may have got its attributes meanwhile
         self._select(node.GetID() if node is not None else "")
 
     @calldata_type(VTK_OBJECT)
@@ -161,7 +171,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             node
             for kind in self._values["nodeTypes"]
             for node in (self._scene.GetNodesByClass(kind) if self._scene is not None else ())
-            if not node.GetHideFromEditors() and (self._values["showChildNodeTypes"] or node.GetClassName() == kind)
+            if not node.GetHideFromEditors()
+            and (self._values["showChildNodeTypes"] or node.GetClassName() == kind)
+            and self._has_attributes(node)
         ]
         without = not nodes or self._values["noneEnabled"]
         self._ids = [""] * without + [node.GetID() for node in nodes]
@@ -183,11 +195,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
 
 class qMRMLTableView(QtWidgets.QTableView):
-    """Shows a table node."""
+    """Shows a table node, and its changes."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self._scene = self._node = None
+        self._scene = self._node = self._tag = None
+        self.setModel(QtGui.QStandardItemModel(self))
         self.verticalHeader().hide()
 
     def mrmlScene(self):
@@ -200,19 +213,51 @@ class qMRMLTableView(QtWidgets.QTableView):
         return self._node
 
     def setMRMLTableNode(self, node) -> None:
+        if self._node is not None:
+            self._node.RemoveObserver(self._tag)
         self._node = node
-        if node is None:
-            self.setModel(None)
-            return
-        table = node.GetTable()
-        rows, columns = table.GetNumberOfRows(), table.GetNumberOfColumns()
-        model = QtGui.QStandardItemModel(rows, columns, self)
-        model.setHorizontalHeaderLabels([table.GetColumn(n).GetName() for n in range(columns)])
-        for row in range(rows):
-            for column in range(columns):
-                model.setItem(row, column, QtGui.QStandardItem(node.GetCellText(row, column)))
-        self.setModel(model)
+        if node is not None:
+            self._tag = node.AddObserver(vtkCommand.ModifiedEvent, self._fill)
+        self._fill()
         self.resizeColumnsToContents()
+
+    def _fill(self, _caller: object = None, _event: object = None) -> None:
+        table = self._node.GetTable() if self._node is not None else vtkTable()
+        rows, columns = table.GetNumberOfRows(), table.GetNumberOfColumns()
+        self.model().setRowCount(0)
+        self.model().setColumnCount(columns)
+        self.model().setHorizontalHeaderLabels([table.GetColumn(n).GetName() for n in range(columns)])
+        for row in range(rows):
+            self.model().appendRow([QtGui.QStandardItem(self._node.GetCellText(row, n)) for n in range(columns)])
+
+
+class ctkSliderWidget(QtWidgets.QWidget):
+    """A slider and a spin box for the same number."""
+
+    valueChanged = Signal(float)
+    STEPS = 1000
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._slider, self._box = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal), QtWidgets.QDoubleSpinBox()
+        self._slider.setRange(0, self.STEPS)
+        layout.addWidget(self._slider, 1)
+        layout.addWidget(self._box)
+        self._slider.sliderMoved.connect(lambda step: self._box.setValue(self._box.maximum() * step / self.STEPS))
+        self._box.valueChanged.connect(self._changed)
+
+    def _changed(self, value: float) -> None:
+        self._slider.setValue(round(value / self._box.maximum() * self.STEPS))
+        self.valueChanged.emit(value)
+
+    value = Property(float, lambda self: self._box.value(), lambda self, value: self._box.setValue(value))
+    maximum = Property(float, lambda self: self._box.maximum(), lambda self, value: self._box.setMaximum(value))
+    decimals = Property(int, lambda self: self._box.decimals(), lambda self, value: self._box.setDecimals(value))
+    singleStep = Property(
+        float, lambda self: self._box.singleStep(), lambda self, value: self._box.setSingleStep(value)
+    )
 
 
 class ctkPathLineEdit(QtWidgets.QWidget):
@@ -243,5 +288,5 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
 CLASSES = {
     made.__name__: made
-    for made in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView, ctkPathLineEdit)
+    for made in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView, ctkSliderWidget, ctkPathLineEdit)
 }

@@ -18,7 +18,7 @@ from SlicerCNNSegLib.engine.findings.boxes import OrientedBox
 from SlicerCNNSegLib.engine.findings.finding import Finding, Measurements
 from SlicerCNNSegLib.engine.findings.growth import growth
 from SlicerCNNSegLib.engine.findings.key_images import OUTLINE_COLOR, draw_key_images, key_image_png
-from SlicerCNNSegLib.engine.findings.matching import Match
+from SlicerCNNSegLib.engine.findings.match import Match
 from SlicerCNNSegLib.engine.findings.measure import measure
 from SlicerCNNSegLib.engine.findings.page import page_html, write_page
 from SlicerCNNSegLib.engine.volume import Volume

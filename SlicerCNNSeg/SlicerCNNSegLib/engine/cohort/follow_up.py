@@ -12,7 +12,7 @@ from ..errors import FileReadError, SettingsError
 from ..volume import Volume
 
 if TYPE_CHECKING:
-    from ..findings.matching import Match
+    from ..findings.match import Match
 
 FINDINGS_SUFFIX, FINDINGS_RECORD = ".findings.json", ".findings.run.json"
 

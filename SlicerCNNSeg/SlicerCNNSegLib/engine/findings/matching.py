@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from .finding import REJECTED, Finding
-from .growth import GONE, NEW, VOLUME_ERROR, Growth, growth
+from .growth import GONE, NEW, VOLUME_ERROR, growth
+from .match import Match
 from .registration import Alignment
 
 GATE_MM = 15.0
@@ -19,37 +18,6 @@ GATE_MM = 15.0
 
 SIZE_MM = 5.0
 """What a difference in diameter by a factor of e costs, in mm: a nodule that doubles its volume costs 1.2 mm."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """What became of a nodule.
-
-    Parameters
-    ----------
-    earlier, later:
-        Ids at both dates; None where it is not there.
-    verdict:
-        ``new``, ``gone``, ``grown``, ``shrunk``, ``stable``; ``""`` where a volume is missing.
-    distance_mm:
-        Between both places after alignment.
-    growth:
-        How its volume changed.
-    """
-
-    earlier: str | None
-    later: str | None
-    verdict: str
-    distance_mm: float | None = None
-    growth: Growth | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The plain form; what is infinite is None, which JSON has no number for."""
-        plain = asdict(self)
-        if self.growth is not None:
-            plain["growth"]["doubling_days"] = _finite(self.growth.doubling_days)
-            plain["growth"]["doubling_days_95"] = [_finite(x) for x in self.growth.doubling_days_95]
-        return plain
 
 
 def match_findings(
@@ -114,7 +82,3 @@ def _diameter_mm(finding: Finding) -> float:
     measured = finding.measurements
     volume_mm3 = finding.box.volume_mm3 * math.pi / 6 if measured is None else measured.volume_mm3
     return float(np.cbrt(6 * volume_mm3 / math.pi))
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""The page of findings: one HTML file with its pictures inside, to be read in any browser (heavy: scipy, by matches).
+"""The page of findings: one HTML file with its pictures inside, to be read in any browser.
 
 ``key_images`` makes the pictures. Every text that comes from outside is escaped, and the page holds
 no script and loads nothing.
@@ -15,7 +15,7 @@ from ..files.atomic import replacing
 from .category import TITLE, scan_category
 from .finding import REJECTED, Finding
 from .growth import Growth
-from .matching import Match
+from .match import Match
 
 NOT_TOLD = "–"  # noqa: RUF001 - the dash that tables have for nothing
 
