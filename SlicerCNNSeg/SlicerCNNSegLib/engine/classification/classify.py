@@ -174,7 +174,7 @@ def _run_bundle(case: _Case) -> _Outcome:
     boxes = _boxes(settings, case.image)
     with case.stopwatch.stage("preprocess"):
         advance(case.progress, 0.05, "Preparing the image")
-        classifier.prepare(case.image, [box for _, *box in boxes])
+        classifier.prepare(case.image, [(start, stop) for _, start, stop in boxes])
     share = SubProgress(case.progress, 0.1, 1.0)
     rows, rung, warnings = climb_down(lambda rung: classifier.probabilities(rung, share), case.device, 1)
     predictions = [
