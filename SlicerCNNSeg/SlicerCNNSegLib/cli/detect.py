@@ -11,7 +11,7 @@ from ..engine.catalogue import find_model
 from ..engine.cohort.detections import DetectionPlan
 from ..engine.cohort.follow_up import FollowUp
 from ..engine.errors import SettingsError
-from ..engine.settings import DetectionSettings
+from ..engine.settings import AUTO, DetectionSettings
 from .inputs import (
     add_input_options,
     add_model_options,
@@ -62,6 +62,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group.add_argument(
         "--threshold", type=float, metavar="SCORE", help="what is called a finding, 0 to 1 (default: the model's)"
     )
+    group.add_argument(
+        "--malignancy",
+        default=AUTO,
+        metavar="ID|FOLDER|none",
+        help="classifier that rates each finding (default: nodule-malignancy where it is installed)",
+    )
     group = parser.add_argument_group("follow-up")
     group.add_argument(
         "--prior", type=Path, metavar="FOLDER", help="outputs of an earlier 'cnnseg detect', to compare with"
@@ -87,6 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
         settings = DetectionSettings(
             model=arguments.model,
             threshold=arguments.threshold,
+            malignancy=arguments.malignancy,
             device=arguments.device,
             precision=arguments.precision,
             force=arguments.force,

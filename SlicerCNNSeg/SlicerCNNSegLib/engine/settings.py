@@ -10,6 +10,7 @@ from .region import Region
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_MODEL = "hippocampus-mr"
+AUTO, NONE = "auto", "none"
 EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
 
 
@@ -141,6 +142,9 @@ class DetectionSettings:
         down to the model's lowest score.
     measure:
         Segment and measure each candidate.
+    malignancy:
+        Classifier that says how likely each candidate is malignant: id or folder, ``auto`` for ``nodule-malignancy``
+        where it is installed and candidates are measured, or ``none``.
     device, precision:
         As in ``SegmentationSettings``.
     force:
@@ -155,6 +159,7 @@ class DetectionSettings:
     model: str
     threshold: float | None = None
     measure: bool = True
+    malignancy: str = AUTO
     device: str = "auto"
     precision: str = "auto"
     force: bool = False

@@ -30,6 +30,7 @@ from ..progress import Progress, SubProgress, advance
 from ..recording import record_of
 from ..settings import DetectionSettings
 from ..volume import Volume
+from .malignancy import classifier_for, rated
 from .model import TASK
 from .own import OwnDetector
 from .result import DetectionResult
@@ -64,6 +65,7 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         check_voxels(package, image, 3)
         device, device_warnings = choose_device(settings.device)
         warnings += device_warnings
+        classifier = classifier_for(settings)
     with stopwatch.stage("lungs"):
         advance(progress, 0.02, "Finding the lungs")
         lungs = find_lungs(image)
@@ -79,7 +81,11 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
     )
     with stopwatch.stage("measure"):
         found = _Found(image, lungs, len(boxes))
-        found.add_all(boxes, measured=settings.measure, progress=SubProgress(progress, 0.7, 1.0))
+        found.add_all(boxes, measured=settings.measure, progress=SubProgress(progress, 0.7, 0.95))
+    with stopwatch.stage("malignancy"):
+        candidates, class_warnings = rated(
+            found.findings, image, classifier, settings, SubProgress(progress, 0.95, 1.0)
+        )
     advance(progress, 1.0, "Done")
     record = record_of(
         package,
@@ -88,10 +94,10 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         stopwatch,
         device=rung.device,
         precision=choose_precision(settings.precision, rung.device),
-        warnings=[*warnings, *detector.warnings, *ladder_warnings],
+        warnings=[*warnings, *detector.warnings, *ladder_warnings, *class_warnings],
     )
     return DetectionResult(
-        tuple(found.findings),
+        tuple(candidates),
         detector.threshold if settings.threshold is None else settings.threshold,
         found.labelmap,
         image.geometry,
