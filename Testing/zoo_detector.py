@@ -22,6 +22,9 @@ from zoo_bundles import CHECKPOINT, Style, metadata_of
 from SlicerCNNSegLib.engine.configs import stand_ins
 from SlicerCNNSegLib.engine.volume import Volume
 
+RAN = "own code ran"
+"""A file that the bundle's own code would write."""
+
 CHANNELS = 16
 """Of the pyramid, which a published detector has 256 of: too many for a test."""
 
@@ -82,6 +85,8 @@ def write_zoo_detector(folder: Path, **changes: Any) -> Path:
     }  # fmt: skip
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     (folder / "LICENSE").write_text("Apache License\nVersion 2.0, January 2004\n", encoding="utf-8")
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "detection_inferer.py").write_text(f"open({str(folder / RAN)!r}, 'w')\n", encoding="utf-8")
     torch.manual_seed(0)
     network = parser_of(config).get_parsed_content("network_def")
     with torch.no_grad():  # as it begins, each score is .01, and below what is kept

@@ -1,6 +1,7 @@
 """Classification bundles in the Model Zoo's manner give through the front door what MONAI gives."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_a_grey_image_is_given_as_three_channels(folders):
 
 
 def test_regions_are_classified_each_by_itself(folders):
-    folder, style = folders["endoscopic"], CLASSIFIERS["endoscopic"]
+    folder, style = folders["template"], CLASSIFIERS["template"]
     image = flat(monai_scores(folder, style, 0)[2])
     i, j, _ = image.geometry.size_ijk
     low, high = (0, 0, 0), (i // 2, j, 1)
@@ -117,13 +118,17 @@ def test_what_needs_to_know_the_network_is_refused(folders, more, message):
         run(settings(folders["template"], **more), [image])
 
 
-def edited(tmp_path, name, change):
-    folder = write_classifier(tmp_path / name, CLASSIFIERS[name])
-    path = folder / "configs" / "inference.json"
+def edited(tmp_path, folder, change):
+    """A copy with another config; its weights are not needed to be refused."""
+    copy = tmp_path / folder.name
+    (copy / "models").mkdir(parents=True)
+    (copy / "models" / "model.pt").touch()
+    shutil.copytree(folder / "configs", copy / "configs")
+    path = copy / "configs" / "inference.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
     path.write_text(json.dumps(config), encoding="utf-8")
-    return folder
+    return copy
 
 
 LAMBDA = "$lambda x: x"
@@ -137,23 +142,21 @@ LAMBDA = "$lambda x: x"
         (lambda c: c["network_def"].update(_target_="scripts.net.Net"), r"asks for scripts\.net\.Net"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_named(tmp_path, change, message):
+def test_what_is_refused_is_named(tmp_path, folders, change, message):
     with pytest.raises(ConfigError, match=message):
-        ModelPackage.read(edited(tmp_path, "endoscopic", change))
+        ModelPackage.read(edited(tmp_path, folders["endoscopic"], change))
 
 
-def test_other_networks_of_torchvision_are_refused(tmp_path):
-    folder = edited(tmp_path, "breast", lambda config: config["network_def"].update(model_name="resnet50"))
-    with pytest.raises(
-        ConfigError, match=r"asks for TorchVisionFCModel with .*resnet50.*only those with .*inception_v3"
-    ):
+def test_other_networks_of_torchvision_are_refused(tmp_path, folders):
+    folder = edited(tmp_path, folders["breast"], lambda config: config["network_def"].update(model_name="resnet50"))
+    with pytest.raises(ConfigError, match=r"TorchVisionFCModel with .*resnet50.*only those with .*inception_v3"):
         ModelPackage.read(folder)
 
 
-def test_scores_of_other_classes_are_told(tmp_path):
-    folder = write_classifier(tmp_path / "endoscopic", CLASSIFIERS["endoscopic"])
+def test_scores_of_other_classes_are_told(tmp_path, folders):
+    folder = shutil.copytree(folders["template"], tmp_path / "template")
     path = folder / "configs" / "metadata.json"
-    path.write_text(path.read_text().replace('"1": "out body"', '"1": "out body", "2": "else"'), encoding="utf-8")
-    picture = Volume(np.random.default_rng(0).random((3, 1, 40, 40)).astype(np.float32), np.eye(4))
-    with pytest.raises(ModelError, match=r"scores of shape \(1, 2\) .* asks for \(1, 3\)"):
+    path.write_text(path.read_text().replace('"3": "rectangle"', '"3": "rectangle", "4": "else"'), encoding="utf-8")
+    picture = Volume(np.random.default_rng(0).random((1, 1, 40, 40)).astype(np.float32), np.eye(4))
+    with pytest.raises(ModelError, match=r"scores of shape \(1, 4\) .* asks for \(1, 5\)"):
         run(settings(folder), [picture])

@@ -7,7 +7,7 @@ import pytest
 from monai.apps.detection.networks import retinanet_network
 from tiny_detector import chest
 from zoo_bundles import step, transforms
-from zoo_detector import CONFIG, MOST_BOXES, monai_boxes, write_zoo_detector
+from zoo_detector import CONFIG, MOST_BOXES, RAN, monai_boxes, write_zoo_detector
 
 from SlicerCNNSegLib.cli.main import main
 from SlicerCNNSegLib.engine.configs import stand_ins
@@ -89,6 +89,7 @@ def test_it_says_what_its_user_must_know(folder):
     assert progress.reports[-1] == (1.0, "Done")
     assert {one.score >= 0.5 for one in result.findings} <= {True}
     assert all(one.location for one in result.candidates)
+    assert not (folder / RAN).exists()
 
 
 def test_the_command_line_runs_it(tmp_path, folder, capsys):

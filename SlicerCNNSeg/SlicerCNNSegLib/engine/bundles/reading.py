@@ -274,7 +274,7 @@ def _check_arguments(bundle: str, at: str, made: Any, seen: set[int]) -> None:
 def _check_torchvision(bundle: str, network: Any) -> None:
     """Refuse networks of torchvision's that are not built here."""
     if isinstance(network, Outline) and network.name == TORCHVISION_NETWORK:
-        given = {name: network.arguments.get(name) for name in TORCHVISION_KNOWN}
+        given = {name: network.arguments.get(name, "its default") for name in TORCHVISION_KNOWN}
         if given != TORCHVISION_KNOWN:
             asked = f"{TORCHVISION_NETWORK} with {given}"
             raise Place(bundle, NETWORK).refuse(asked, f"those with {TORCHVISION_KNOWN}, which need no torchvision,")

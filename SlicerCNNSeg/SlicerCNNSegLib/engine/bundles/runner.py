@@ -19,7 +19,7 @@ from ..parts import Part, Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..settings import SegmentationSettings
 from ..volume import Volume
-from .running import Told, count_batches, prepared, source_of
+from .running import Told, applied, count_batches, prepared, source_of
 from .workflow import load_network, read_workflow
 
 SAME_PLACE_MM = 1e-3
@@ -81,7 +81,8 @@ class BundleRunner:
         with self._stopwatch.stage("postprocess"), self._told("postprocessing", tuple(source.shape[1:])):
             advance(progress, 0.97, "Cleaning up")
             data["pred"] = MetaTensor(torch.as_tensor(predicted).cpu(), meta=dict(image.meta))
-            return _on_grid(self._workflow.postprocessing(data)["pred"], source)
+            del predicted
+            return _on_grid(applied(self._workflow.postprocessing, data)["pred"], source)
 
     def _predicted(self, image: torch.Tensor, rung: Rung, progress: Progress) -> torch.Tensor:
         with self._stopwatch.stage("load model"):

@@ -46,6 +46,21 @@ def prepared(preprocessing: Compose, source: MetaTensor, package: ModelPackage) 
         return data, data["image" if "image" in data else keys[0]]
 
 
+def applied(transforms: Compose, data: dict[str, Any]) -> dict[str, Any]:
+    """What a chain of transforms makes of data, as the chain itself does, in less memory.
+
+    ``data`` is emptied, so that what a step has worked on goes before the next one begins: scores of all classes of a
+    volume are often the largest thing in memory.
+    """
+    if transforms.lazy or type(transforms) is not Compose:  # of others, such as OneOf, a chain is not all there is
+        return dict(transforms(data))
+    left = dict(data)
+    data.clear()
+    for step in transforms.flatten().transforms:
+        left = step(left)
+    return left
+
+
 def count_batches(inferer: SlidingWindowInferer, size: tuple[int, ...]) -> int:
     """How often a network is called for an image of that size."""
     given: Any = inferer.roi_size
