@@ -2,8 +2,8 @@
 
 Run: ``OMP_NUM_THREADS=1 python Testing/benchmarks/cohort_workers.py IMAGES [--cases 40] [--kills 30]``. IMAGES is a
 folder of NIfTI images for the model. First ``cnnseg segment`` with one worker and with two, of one thread each, take
-turns. Then a run with two workers, of which one is killed at random moments until so many have died: every case must be
-there once, whole, and with the labels of the run that was left alone.
+turns. Then there are runs with two workers, in each of which one is killed at a random moment: every case must be there
+once, whole, and with the labels of the run that was left alone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, sha256
 from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL
 
 WORKERS = 2
-LONGEST_PAUSE_S = 4.0
-"""Between two kills: starting, reading, running and handing over all come to be hit."""
 
 
 def command(images: list[Path], out: Path, model: str, workers: int) -> list[str]:
@@ -44,18 +42,18 @@ def seconds(line: list[str]) -> float:
     return time.perf_counter() - begin
 
 
-def kill_workers(line: list[str], kills: int) -> tuple[int, int]:
-    """Run a command and kill its workers; gives how many were killed, and the exit status."""
-    choose, killed = random.Random(0), 0
+def kill_a_worker(line: list[str], after_s: float, choose: random.Random) -> bool:
+    """Run a command and kill one of its workers after some time; gives whether there was one to kill."""
+    killed = False
     with subprocess.Popen(line) as process:
-        parent = psutil.Process(process.pid)
-        while process.poll() is None and killed < kills:
-            time.sleep(choose.uniform(0, LONGEST_PAUSE_S))
-            workers = parent.children() if process.poll() is None else []
-            if workers:
-                choose.choice(workers).kill()
-                killed += 1
-        return killed, process.wait()
+        time.sleep(after_s)
+        workers = psutil.Process(process.pid).children() if process.poll() is None else []
+        for worker in choose.sample(workers, min(1, len(workers))):
+            worker.kill()
+            killed = True
+        if process.wait():
+            raise SystemExit(f"the run whose worker was killed ended with the status {process.returncode}")
+    return killed
 
 
 def check(out: Path, expected: Path, images: list[Path]) -> int:
@@ -79,6 +77,19 @@ def check(out: Path, expected: Path, images: list[Path]) -> int:
     return different
 
 
+def kill_repeatedly(images: list[Path], options: argparse.Namespace, folder: Path) -> None:
+    """Kill a worker in each of many runs; prints how many died."""
+    choose, killed, different = random.Random(0), 0, 0
+    alone = folder / "alone"
+    longest = seconds(command(images, alone, options.model, WORKERS))
+    for number in range(options.kills):
+        out = folder / f"killed{number}"
+        killed += kill_a_worker(command(images, out, options.model, WORKERS), choose.uniform(0, longest), choose)
+        different += check(out, alone, images)
+    print(f"{options.kills} runs of {len(images)} cases, {killed} workers killed; all cases are there, whole")
+    print(f"{different} voxels differ")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,6 +98,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--kill-cases", type=int, default=6, help="in each of the runs whose worker is killed")
     options = parser.parse_args()
     images = sorted(p for p in options.images.glob("*.nii.gz") if not p.name.startswith("."))[: options.cases]
     with tempfile.TemporaryDirectory() as temporary:
@@ -95,16 +107,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for workers, folder in folders.items():
                 times[workers].append(seconds(command(images, folder, options.model, workers)))
-        medians = {workers: statistics.median(each) for workers, each in times.items()}
         if options.rounds:
+            medians = {workers: statistics.median(each) for workers, each in times.items()}
             told = ", ".join(f"{workers}: {median:.1f} s" for workers, median in medians.items())
             print(f"{len(images)} cases; workers {told}; ratio {medians[1] / medians[WORKERS]:.2f}")
             print(f"{check(folders[WORKERS], folders[1], images)} voxels differ", flush=True)
         if options.kills:
-            out = Path(temporary) / "killed"
-            killed, status = kill_workers(command(images, out, options.model, WORKERS), options.kills)
-            print(f"{killed} workers killed, exit status {status}", flush=True)
-            print(f"all cases are there, whole; {check(out, folders[1], images)} voxels differ")
+            kill_repeatedly(images[: options.kill_cases], options, Path(temporary))
 
 
 if __name__ == "__main__":

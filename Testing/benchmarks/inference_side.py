@@ -1,9 +1,9 @@
 """One side of ``inference_windows.py``: a network over a volume, as often as it is asked to.
 
-Run by that script: ``python inference_side.py SIDE NETWORK PRECISION SIZE WINDOW BATCH``. SIDE is ``cnnseg`` or
-``monai`` (SlidingWindowInferer, Gaussian). For every line on standard input it makes the labels once, and answers by a
-line of JSON: seconds by the clock and of processors. The end of the input is answered by the largest memory, and the
-labels are saved to the file SIDE.npy.
+Run by that script: ``python inference_side.py SIDE NETWORK PRECISION SIZE WINDOW BATCH``. SIDE is ``cnnseg``, ``monai``
+(SlidingWindowInferer, Gaussian) or ``nnunet`` (nnU-Net's predictor without mirroring; its environment needs no CNNSeg).
+For every line on standard input it makes the labels once, and answers by a line of JSON: seconds by the clock and of
+processors. The end of the input is answered by the largest memory, and the labels are saved to the file SIDE.npy.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -35,6 +36,18 @@ def monai_network(name: str) -> torch.nn.Module:
     return DynUNet(
         3, 1, CLASSES, [3] * DYNUNET_LEVELS, strides, strides[1:], filters=DYNUNET_FILTERS,
         norm_name=("instance", {"affine": True}),
+    )  # fmt: skip
+
+
+def nnunet_network() -> torch.nn.Module:
+    """The same in nnU-Net's own classes."""
+    from dynamic_network_architectures.architectures.unet import PlainConvUNet
+
+    torch.manual_seed(0)
+    return PlainConvUNet(
+        1, DYNUNET_LEVELS, DYNUNET_FILTERS, torch.nn.Conv3d, 3, [1] + [2] * (DYNUNET_LEVELS - 1), 2, CLASSES, 2,
+        conv_bias=True, norm_op=torch.nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=torch.nn.LeakyReLU, nonlin_kwargs={"inplace": True},
     )  # fmt: skip
 
 
@@ -69,17 +82,31 @@ def monai_side(
     return lambda image: inferer(image[None], network)[0].argmax(0).to(torch.uint8).numpy()
 
 
+def nnunet_side(network: torch.nn.Module, window: tuple[int, int, int]) -> Callable[[torch.Tensor], np.ndarray]:
+    """nnU-Net's predictor on a CPU, which computes in fp32."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    predictor = nnUNetPredictor(
+        tile_step_size=1 - OVERLAP, use_mirroring=False, perform_everything_on_device=False,
+        device=torch.device("cpu"), allow_tqdm=False,
+    )  # fmt: skip
+    predictor.network = network
+    predictor.configuration_manager = SimpleNamespace(patch_size=window)
+    predictor.label_manager = SimpleNamespace(num_segmentation_heads=CLASSES)
+    return lambda image: predictor.predict_sliding_window_return_logits(image).argmax(0).to(torch.uint8).numpy()
+
+
 def main() -> None:
     """Answer until the input ends."""
     side, name, precision, *numbers = sys.argv[1:]
     size, edge, batch = map(int, numbers)
     window = (edge, edge, edge)
-    network = monai_network(name).eval().requires_grad_(False)
+    network = (nnunet_network() if side == "nnunet" else monai_network(name)).eval().requires_grad_(False)
     image = torch.randn(1, size, size, size, generator=torch.Generator().manual_seed(0))
     if side == "cnnseg":
         labels_of = cnnseg_side(network, precision, window, batch)
     else:
-        labels_of = monai_side(network, window, batch)
+        labels_of = nnunet_side(network, window) if side == "nnunet" else monai_side(network, window, batch)
     labels = None
     with torch.inference_mode():
         labels_of(image[:, :edge, :edge, :edge])  # the first call sets up

@@ -1,9 +1,11 @@
-"""A network over a whole volume: how many times faster than MONAI's inferer, in which memory.
+"""A network over a whole volume: how many times faster than MONAI's inferer or nnU-Net's predictor, in which memory.
 
 Run: ``OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive python Testing/benchmarks/inference_windows.py --network unet``. Both
 sides are processes of their own that take turns, so that a busy machine slows both alike; the ratios are of medians.
 On a busy machine the one of processor time is what the one by the clock would be on an idle one. The fraction of the
 machine's convolution peak is that of the operations of the network alone, in the processor time of everything.
+
+``--peer nnunet --peer-python PYTHON`` takes an interpreter that has nnunetv2.
 """
 
 from __future__ import annotations
@@ -34,14 +36,10 @@ PEAK_CHANNELS, PEAK_SIZE, PEAK_ROUNDS = 128, 32, 5
 class Side:
     """A process that makes the labels when it is asked to."""
 
-    def __init__(self, arguments: list[str], folder: str) -> None:
+    def __init__(self, python: str, arguments: list[str], folder: str) -> None:
         self.times: list[dict[str, float]] = []
         self._process = subprocess.Popen(
-            [sys.executable, str(SIDE), *arguments],
-            cwd=folder,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            [python, str(SIDE), *arguments], cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def once(self) -> None:
@@ -101,19 +99,22 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=96)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", choices=("monai", "nnunet"), default="monai")
+    parser.add_argument("--peer-python", default=sys.executable)
     options = parser.parse_args()
     numbers = [str(n) for n in (options.size, options.window, options.batch)]
     with tempfile.TemporaryDirectory() as folder:
-        ours = Side(["cnnseg", options.network, options.precision, *numbers], folder)
-        peer = Side(["monai", options.network, "fp32", *numbers], folder)
+        ours = Side(sys.executable, ["cnnseg", options.network, options.precision, *numbers], folder)
+        peer = Side(options.peer_python, [options.peer, options.network, "fp32", *numbers], folder)
         for _ in range(options.rounds):
             peer.once()
             ours.once()
-        for name, side in (("CNNSeg", ours), ("MONAI", peer)):
+        for name, side in (("CNNSeg", ours), (options.peer, peer)):
             seconds = f"{side.median('clock'):.1f} s, {side.median('processors'):.1f} s of processors"
             print(f"{name}: {seconds}, {side.end() / 2**30:.2f} GiB")
-        found, expected = (np.load(Path(folder) / f"{name}.npy") for name in ("cnnseg", "monai"))
-        print(f"labels equal in {(found == expected).mean():.6%} of the voxels")
+        if options.peer == "monai":
+            found, expected = (np.load(Path(folder) / f"{name}.npy") for name in ("cnnseg", "monai"))
+            print(f"labels equal in {(found == expected).mean():.6%} of the voxels")
     for what in ("clock", "processors"):
         print(f"ratio, {what}: {peer.median(what) / ours.median(what):.2f}")
     peak = convolution_peak(options.precision)

@@ -8,6 +8,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
 from SlicerCNNSegLib.engine.windows.network import FEWEST_CHANNELS, prepared
+from SlicerCNNSegLib.engine.windows.subpixel import MOST_CHANNELS, SubPixel
 
 SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
 
@@ -45,6 +46,31 @@ def test_instance_normalisation_stays_what_it_is(channels, affine, size):
     ready = prepared(network, None)
     assert not isinstance(ready[1], nn.InstanceNorm3d)
     torch.testing.assert_close(ready(image), network(image), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(4, 6, 7), (1, 1, 1)])
+@pytest.mark.parametrize("classes", [1, MOST_CHANNELS])
+def test_a_transposed_convolution_to_few_channels_stays_what_it_is(bias, size, classes):
+    network = nn.Sequential(nn.ConvTranspose3d(5, classes, 3, 2, 1, 1, bias=bias))
+    image = torch.randn(2, 5, *size)
+    ready = prepared(network, None)
+    assert isinstance(ready[0], SubPixel)
+    torch.testing.assert_close(ready(image), network(image), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose3d(5, MOST_CHANNELS + 1, 3, 2, 1, 1),
+        nn.ConvTranspose3d(5, 2, 2, 2),
+        nn.ConvTranspose3d(5, 2, 3, 2, 1, 0),
+        nn.ConvTranspose3d(4, 2, 3, 2, 1, 1, groups=2),
+        nn.ConvTranspose2d(5, 2, 3, 2, 1, 1),
+    ],
+)
+def test_other_transposed_convolutions_are_left(layer):
+    assert type(prepared(nn.Sequential(layer), None)[0]) is type(layer)
 
 
 def test_instance_normalisation_with_running_statistics_is_left():

@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrize import is_parametrized
 
+from .subpixel import SubPixel
+
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 INSTANCE_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 FEWEST_CHANNELS, FEWEST_VOXELS = 16, 1000
@@ -19,7 +21,7 @@ FEWEST_CHANNELS, FEWEST_VOXELS = 16, 1000
 
 
 def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn.Module:
-    """The network for CPUs: channels last in memory, weights cast once, instance normalisation in that layout.
+    """The network for CPUs: channels last in memory, weights cast once, layers in their fastest form.
 
     PyTorch's instance normalisation takes a channels-last tensor to the plain layout, and the next convolution takes
     it back; group normalisation with one channel a group is the same sum and stays.
@@ -43,6 +45,10 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn
     if any(isinstance(module, nn.LayerNorm) for module in network.modules()):
         return network
     ready = deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    for module in list(ready.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ConvTranspose3d) and SubPixel.fits(child) and not is_parametrized(child):
+                setattr(module, name, SubPixel(child, autocast or child.weight.dtype))
     for module in list(ready.modules()):
         if isinstance(module, CONVOLUTIONS) and not is_parametrized(module):  # low-rank adapters, in training
             _cast(module, autocast)

@@ -164,6 +164,7 @@ def _mean_scores(
             yield from finish(start[first])
             finished = max(finished, start[first])
             ring.add(found.movedim(first + 1, 0), (start[first], start[others[0]], start[others[1]]))
+        del scores, found  # with many classes they are larger than all that the network needs for the next windows
     yield from finish(grid.size[first])
 
 
