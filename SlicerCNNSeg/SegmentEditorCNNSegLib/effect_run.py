@@ -12,7 +12,8 @@ from SlicerCNNSegLib.engine.inputs import check_modality
 from SlicerCNNSegLib.engine.labels import Label
 from SlicerCNNSegLib.engine.result import RunRecord, SegmentationResult
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
-from SlicerCNNSegLib.scene.segment_writing import ReferenceResult, on_reference_geometry
+from SlicerCNNSegLib.engine.steps import Steps
+from SlicerCNNSegLib.scene.segment_writing import ReferenceResult, bringing_on_reference_geometry
 from SlicerCNNSegLib.scene.volumes import volume_from_node
 from SlicerCNNSegLib.widgets.worker_run import RunEnd, WorkerRun
 
@@ -97,14 +98,19 @@ class EffectRun(WorkerRun):
         self._begin(request.settings, (request.volume_node,), (volume,))
         self._request = request
 
-    def _show(self, result: SegmentationResult, _prepared: object) -> RunEnd:  # type: ignore[override]
+    def _prepare(self, result: SegmentationResult) -> Steps[ReferenceResult]:  # type: ignore[override]
+        request = self._request
+        regions = request.settings.regions
+        return (
+            yield from bringing_on_reference_geometry(result, regions, request.segmentation_node, request.reference)
+        )
+
+    def _show(self, result: SegmentationResult, prepared: ReferenceResult) -> RunEnd:  # type: ignore[override]
         request = self._request
         if not self._scene.IsNodePresent(request.segmentation_node):
             raise InputError("The segmentation was removed from the scene during the run; nothing was added.")
-        regions = request.settings.regions
-        found = on_reference_geometry(result, regions, request.segmentation_node, request.reference)
         parts = tuple((target, _values_of(result, target)) for target in request.targets)
-        return RunEnd(Proposal(request, found, parts, result.record), result.record.warnings)
+        return RunEnd(Proposal(request, prepared, parts, result.record), result.record.warnings)
 
 
 def _values_of(result: SegmentationResult, target: Target) -> frozenset[int]:

@@ -79,3 +79,34 @@ def test_the_event_loop_is_never_kept_during_a_run(desktop, a_panel, a_large_vol
     longest_time_without_an_event(
         desktop, a_panel.ui.applyButton.click, lambda: a_panel.logic.running, ended_well, a_panel.logic.close
     )
+
+
+def test_the_event_loop_is_never_kept_by_a_preview(desktop, a_large_volume, behaviour):
+    """From Preview to what it shows, in the Segment Editor; what is written then is Slicer's own work."""
+    import slicer
+    from desktop.host.segment_editor import Editor
+
+    import SlicerCNNSeg
+    from SlicerCNNSegLib.widgets.shared_worker import release_worker
+
+    SlicerCNNSeg.registerSegmentEditorEffect()
+    volume = a_large_volume("MR")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    node.CreateDefaultDisplayNodes()
+    editor = Editor(slicer.qSlicerSegmentEditorEffectFactory.instance().registeredEffects()[0])
+    try:
+        editor.choose(node, volume)
+        editor.effect.setParameter("Model", "tiny-mr")
+        editor.frame.show()
+        ui = editor.python._form.ui
+        editor.python._form.status.say("")
+        behaviour("done")
+
+        def ended_well():
+            assert ui.statusLabel.text.startswith("Found: ")
+
+        longest_time_without_an_event(
+            desktop, ui.previewButton.click, lambda: ui.progressBar.visible, ended_well, release_worker
+        )
+    finally:
+        editor.close()
