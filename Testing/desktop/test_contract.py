@@ -99,6 +99,23 @@ def test_the_status_of_a_run_uses_its_widgets_as_slicer_shows_them(form, widgets
     assert wrong_uses(uses, form_widgets(form), widgets) == []
 
 
+WIDGETS = FORMS[0].parents[2] / "SlicerCNNSegLib" / "widgets"
+PARTS = {
+    "SlicerCNNSeg": ("segment_tab", "detect_tab", "classify_tab", "findings_review", "follow_up_form"),
+    "SlicerCNNSegImport": ("model_import",),
+}
+"""Files that use the widgets of a form."""
+
+
+@pytest.mark.parametrize(
+    ("form", "part"), [(form, part) for form, parts in PARTS.items() for part in parts], ids=lambda name: name
+)
+def test_parts_of_a_panel_use_its_widgets_as_slicer_shows_them(form, part, widgets):
+    uses = list(uses_of_widgets(WIDGETS / f"{part}.py"))
+    assert uses
+    assert wrong_uses(uses, form_widgets(next(path for path in FORMS if path.stem == form)), widgets) == []
+
+
 def wrong_uses(uses: Iterable[tuple[str, str, bool]], kinds: dict[str, str], widgets) -> list[str]:
     """What a form's widgets, by name and class, are asked for and Slicer does not show."""
     wrong = []
