@@ -28,6 +28,9 @@ WEIGHTS_PATTERN = "models/*.safetensors"
 OWN_BLOCK = "cnnseg"
 """What tells our own metadata from those that others write."""
 
+DEMONSTRATION = "demonstration"
+"""How the intended use of a model begins that is made to show what CNNSeg does, not to be relied on."""
+
 FIRST_STAGE = Path("models") / "first_stage"
 """Where a cascade of nnU-Net's keeps its first stage: a model folder of its own."""
 
@@ -92,6 +95,11 @@ class ModelPackage:
     bundle: Bundle | None = None
     classes: tuple[ClassLabel, ...] = ()
     multi_label: bool = False
+
+    @property
+    def demonstration(self) -> str:
+        """What the user of a demonstration must know; "" of any other model."""
+        return self.intended_use if self.intended_use.lower().startswith(DEMONSTRATION) else ""
 
     @property
     def modality(self) -> str:

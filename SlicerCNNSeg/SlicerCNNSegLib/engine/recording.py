@@ -31,7 +31,7 @@ def record_of(
     precision: str,
     warnings: Sequence[str],
 ) -> RunRecord:
-    """The record of a run that is over; a warning that was given twice stands in it once.
+    """The record of a run that is over; a warning that was given twice stands in it once, a demonstration says so.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def record_of(
         versions=versions(*RECORDED_PACKAGES),
         inputs=tuple(_described(volume) for volume in volumes),
         seconds=dict(stopwatch.seconds),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(dict.fromkeys([*filter(None, [package.demonstration]), *warnings])),
         started=stopwatch.started,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
@@ -14,7 +14,6 @@ from ..engine.settings import DetectionSettings
 from ..engine.steps import Steps
 from ..scene.findings import preparing_findings, put_findings
 from ..scene.volumes import volume_from_node
-from .model_choice import demonstration_warning
 from .worker_run import RunEnd, WorkerRun
 
 
@@ -38,16 +37,14 @@ class DetectRun(WorkerRun):
             The volume or the model cannot be used; nothing was started and nothing changed.
         """
         self._check_idle()
-        self._package = find_model(request.settings.model)
+        package = find_model(request.settings.model)
         volumes = [volume_from_node(node) for node in request.volume_nodes]
-        check_modality(self._package, volumes, force=request.settings.force)
-        match_channels(self._package, volumes)
+        check_modality(package, volumes, force=request.settings.force)
+        match_channels(package, volumes)
         self._begin(request.settings, request.volume_nodes, volumes)
 
     def _prepare(self, result: DetectionResult) -> Steps[Any]:  # type: ignore[override]
         return preparing_findings(result)
 
     def _show(self, result: DetectionResult, prepared: Any) -> RunEnd:  # type: ignore[override]
-        warnings = (*demonstration_warning(self._package), *result.record.warnings)
-        result = replace(result, record=replace(result.record, warnings=warnings))
-        return RunEnd(put_findings(self._scene, result, prepared, self._nodes[0]), warnings)
+        return RunEnd(put_findings(self._scene, result, prepared, self._nodes[0]), result.record.warnings)

@@ -24,9 +24,6 @@ LONG_TITLE = 32
 LEAST_WIDTH_PX = 200
 """Width of a text in a docked panel."""
 
-DEMONSTRATION = "demonstration"
-"""How the intended use of a model begins that is made to show what CNNSeg does, not to be relied on."""
-
 
 class ModelChoice:
     """Fills a combo box with the models of a task and describes the chosen one in a label.
@@ -94,6 +91,11 @@ class ModelChoice:
         """The chosen model's id, or empty."""
         return self.entry.id if self.entry else ""
 
+    def keep_room(self, shown: bool) -> None:
+        """Keep room for all of the description where it is shown: a tab does not ask how high wrapped text becomes."""
+        label = self._info_label
+        label.minimumHeight = label.heightForWidth(max(label.width, LEAST_WIDTH_PX)) if shown else 0
+
     def _chosen(self, _current: object) -> None:
         if not self._updating:
             self._describe()
@@ -108,8 +110,6 @@ class ModelChoice:
         else:
             text = _("There is no model; put a model folder into {folder}.").format(folder=user_models_folder())
         self._info_label.text = text
-        # a tab does not ask how high a text becomes when it is wrapped
-        self._info_label.minimumHeight = self._info_label.heightForWidth(max(self._info_label.width, LEAST_WIDTH_PX))
         package = entry.package if entry else None
         # a tool tip shows HTML, and a model's texts may come from anywhere
         self._combo_box.toolTip = f"<b>{escape(package.title)}</b><br>{escape(package.description)}" if package else ""
@@ -127,12 +127,7 @@ def describe_model(package: ModelPackage) -> str:
         modality=package.modality or _("any"), licence=package.licence
     )
     title = (package.title,) if len(package.title) > LONG_TITLE else ()
-    return "\n".join((*title, what.format(found=found), images, *demonstration_warning(package)))
-
-
-def demonstration_warning(package: ModelPackage) -> tuple[str, ...]:
-    """What the user of a demonstration model must know; empty for any other model."""
-    return (package.intended_use,) if package.intended_use.lower().startswith(DEMONSTRATION) else ()
+    return "\n".join((*title, what.format(found=found), images, *filter(None, [package.demonstration])))
 
 
 def _checked(entry: CatalogueEntry) -> CatalogueEntry:

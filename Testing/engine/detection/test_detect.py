@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_the_record_says_what_ran_and_what_to_know(result, model):
     assert record.settings["model"] == model
     assert {"check", "lungs", "preprocess", "load model", "network", "measure"} <= record.seconds.keys()
     assert any("4.0 mm thick" in warning for warning in record.warnings)  # thick slices
+
+
+def test_a_demonstration_says_so_in_its_record(tmp_path, volume, result):
+    folder = write_tiny_detector(tmp_path / "demo")
+    path, use = folder / "configs" / "metadata.json", "Demonstration, trained on balls."
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"intended_use": use}), encoding="utf-8")
+    shown = run(DetectionSettings(str(folder), measure=False, device="cpu", precision="fp32"), [volume])
+    assert shown.record.warnings == (use, *result.record.warnings)
 
 
 def test_a_threshold_moves_candidates_not_the_run(model, volume, result):
