@@ -123,21 +123,28 @@ def write_classifier(folder: Path, style: Style) -> Path:
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     (folder / "LICENSE").write_text("Apache License\nVersion 2.0, January 2004\n", encoding="utf-8")
     torch.manual_seed(0)
-    network = told_apart(network_of(style), len(style.inputs), 299 if style is BREAST else 64)
+    images = [parser_and_image(folder, style, seed)[1] for seed in (0, 1)]
+    network = told_apart(network_of(style), torch.stack(images))
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return folder
 
 
-def told_apart(network: torch.nn.Module, channels: int, side: int) -> torch.nn.Module:
-    """The network with statistics of noise in its normalisations, and scores of about 1: fresh ones hardly differ."""
+def told_apart(network: torch.nn.Module, images: torch.Tensor) -> torch.nn.Module:
+    """The network with statistics of noise in its normalisations, and scores of up to 1 on either side for two images.
+
+    Of fresh networks all scores are alike.
+    """
     layers = list(network.modules())
     for layer in layers:
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the mean of what it sees, which is one batch
+    last = [layer for layer in layers if isinstance(layer, torch.nn.Linear)][-1]
     with torch.no_grad():
-        network.train()(torch.randn(4, channels, side, side))
-        last = [layer for layer in layers if isinstance(layer, torch.nn.Linear)][-1]
-        last.weight.normal_(0, 2 * last.in_features**-0.5)
+        network.train()(torch.randn(4, *images.shape[1:]))
+        scores = network.eval()(images)
+        middle = scores.mean(0)
+        last.bias.sub_(middle).div_((scores - middle).abs().max())
+        last.weight.div_((scores - middle).abs().max())
     return network
 
 
@@ -151,8 +158,8 @@ def network_of(style: Style) -> torch.nn.Module:
     return network
 
 
-def monai_scores(folder: Path, style: Style, seed: int) -> tuple[torch.Tensor, torch.Tensor, Path]:
-    """The network's scores, what the bundle's postprocessing makes of them, and the image's file."""
+def parser_and_image(folder: Path, style: Style, seed: int) -> tuple[ConfigParser, torch.Tensor, Path]:
+    """MONAI's parser of the config, what its preprocessing makes of an image, and the image's file."""
     path = write_image(folder.parent / f"{folder.name}_{seed}.nii.gz", style, seed)
     config = {**style.config, "output_dir": str(folder.parent), "num_classes": len(style.outputs)}
     if "@label" in json.dumps(config):
@@ -160,14 +167,18 @@ def monai_scores(folder: Path, style: Style, seed: int) -> tuple[torch.Tensor, t
             step("Activationsd", "pred", softmax=True), step("AsDiscreted", "pred", argmax=True, to_onehot=4)
         )
     parser = ConfigParser(json.loads(json.dumps(config).replace(', "image_only": false', "")))
+    return parser, parser.get_parsed_content("preprocessing")({"image": str(path)})["image"].as_tensor(), path
+
+
+def monai_scores(folder: Path, style: Style, seed: int) -> tuple[torch.Tensor, torch.Tensor, Path]:
+    """The network's scores, what the bundle's postprocessing makes of them, and the image's file."""
+    parser, image, path = parser_and_image(folder, style, seed)
     with torch.device("meta"):  # no time for weights that are replaced
         network = network_of(style).eval()
     network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True), assign=True)
-    data = parser.get_parsed_content("preprocessing")({"image": str(path)})
-    steps = parser.get_parsed_content("postprocessing").transforms
     with torch.no_grad():
-        scores = network(data["image"].as_tensor()[None])[0]
+        scores = network(image[None])[0]
     done: dict[str, Any] = {"pred": scores}
-    for one in steps:
+    for one in parser.get_parsed_content("postprocessing").transforms:
         done = done if type(one).__name__ == "SaveClassificationd" else one(done)
     return scores, torch.as_tensor(np.asarray(done["pred"])), path
