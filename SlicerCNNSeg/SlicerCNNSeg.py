@@ -277,6 +277,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             current = tab is self._tab
             tab.show_parameters()
             tab.show_results(current=current)
+            tab.models.keep_room(current)
             vertical = qt.QSizePolicy.Preferred if current else qt.QSizePolicy.Ignored
             self.ui.taskTabs.widget(number).sizePolicy = qt.QSizePolicy(qt.QSizePolicy.Preferred, vertical)
             if current:

@@ -97,7 +97,8 @@ def take_detect_panel(desktop: Any, _data: Path, folder: Path) -> str:
     from SlicerCNNSegLib.worker import client
 
     os.environ["CNNSEG_MODELS"] = str(folder)
-    write_tiny_detector(folder / "balls")
+    metadata = write_tiny_detector(folder / "balls") / "configs" / "metadata.json"
+    metadata.write_text(metadata.read_text(encoding="utf-8").replace('"Balls"', '"Balls in a made-up chest"'))
     client.LAUNCH = LAUNCH_WITH_TINY_DETECTOR
     panel = desktop.open("SlicerCNNSeg")
     ui, parameters = panel.ui, panel.logic.getParameterNode()
