@@ -92,6 +92,11 @@ def test_ten_interruptions_at_random_steps_change_nothing(tmp_path, make, recipe
     assert same_weights(expected, found)
 
 
+def test_of_equally_good_weights_the_later_are_kept(make, folder, recipe):
+    make(replace(recipe, steps=4, validate_every=1), scores=iter([0.5, 0.8, 0.8, 0.6])).run(NoProgress())
+    assert load_checkpoint(folder.best)["step"] == 3
+
+
 def test_the_best_weights_are_kept_when_later_ones_are_worse(make, folder, recipe):
     best = make(replace(recipe, steps=3, validate_every=1), scores=iter([0.5, 0.8, 0.6])).run(NoProgress())
     kept = load_checkpoint(folder.best)

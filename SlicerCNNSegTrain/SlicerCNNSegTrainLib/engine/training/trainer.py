@@ -156,7 +156,10 @@ class Trainer:
         return float(loss.detach())
 
     def _validate(self) -> str:
-        """Score the averaged weights, keep them when they are the best so far, and tell; the score in words."""
+        """Score the averaged weights, keep them when none were better so far, and tell; the score in words.
+
+        Of equally good ones the later are kept: they have learned for longer.
+        """
         scores = self._task.score(self._average)
         score = scores[self._task.metric]
         row = {
@@ -169,12 +172,12 @@ class Trainer:
         self._rows.append(row)
         self._losses.clear()
         self._since_best += 1
-        better = score > self._best
-        if better:
+        kept = score >= self._best
+        if score > self._best:
             self._best, self._since_best = score, 0
         if self._ranks.leads:
             self._write_curves()
-            if better:
+            if kept:
                 average = self._learner.stored(self._average)
                 state = {"average": average, "step": self._step, self._task.metric: score, BASE: self._learner.base}
                 save_checkpoint(self._folder.best, state)
