@@ -12,21 +12,23 @@ import argparse
 import csv
 import json
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import psutil
+from inference_start import once
 
 from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, sha256
 from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL
 
 WORKERS = 2
+POLL_S = 0.02
 
 
 def command(images: list[Path], out: Path, model: str, workers: int) -> list[str]:
@@ -35,21 +37,23 @@ def command(images: list[Path], out: Path, model: str, workers: int) -> list[str
     return [*line, "--model", model, "--format", "nii.gz", "--device", "cpu", "--workers", str(workers)]
 
 
-def seconds(line: list[str]) -> float:
-    """How long a command takes by the clock."""
-    begin = time.perf_counter()
-    subprocess.run(line, check=True)
-    return time.perf_counter() - begin
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that a command has started; none when it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(process.pid).children()
+    return []
 
 
 def kill_a_worker(line: list[str], after_s: float, choose: random.Random) -> bool:
-    """Run a command and kill one of its workers after some time; gives whether there was one to kill."""
+    """Run a command and kill one of its workers some time after they were started; False where it was too late."""
     killed = False
     with subprocess.Popen(line) as process:
+        while process.poll() is None and len(workers_of(process)) < WORKERS:
+            time.sleep(POLL_S)
         time.sleep(after_s)
-        workers = psutil.Process(process.pid).children() if process.poll() is None else []
-        for worker in choose.sample(workers, min(1, len(workers))):
-            worker.kill()
+        workers = workers_of(process)
+        if workers:
+            choose.choice(workers).kill()
             killed = True
         if process.wait():
             raise SystemExit(f"the run whose worker was killed ended with the status {process.returncode}")
@@ -79,14 +83,15 @@ def check(out: Path, expected: Path, images: list[Path]) -> int:
 
 def kill_repeatedly(images: list[Path], options: argparse.Namespace, folder: Path) -> None:
     """Kill a worker in each of many runs; prints how many died."""
-    choose, killed, different = random.Random(0), 0, 0
+    choose, killed, runs, different = random.Random(0), 0, 0, 0
     alone = folder / "alone"
-    longest = seconds(command(images, alone, options.model, WORKERS))
-    for number in range(options.kills):
-        out = folder / f"killed{number}"
+    longest, _ = once(command(images, alone, options.model, WORKERS))
+    while killed < options.kills:
+        out = folder / f"killed{runs}"
         killed += kill_a_worker(command(images, out, options.model, WORKERS), choose.uniform(0, longest), choose)
         different += check(out, alone, images)
-    print(f"{options.kills} runs of {len(images)} cases, {killed} workers killed; all cases are there, whole")
+        runs += 1
+    print(f"{runs} runs of {len(images)} cases, {killed} workers killed; all cases are there once, whole")
     print(f"{different} voxels differ")
 
 
@@ -103,14 +108,14 @@ def main() -> None:
     images = sorted(p for p in options.images.glob("*.nii.gz") if not p.name.startswith("."))[: options.cases]
     with tempfile.TemporaryDirectory() as temporary:
         folders = {workers: Path(temporary) / f"{workers}" for workers in (1, WORKERS)}
-        times: dict[int, list[float]] = {workers: [] for workers in folders}
         for _ in range(options.rounds):
             for workers, folder in folders.items():
-                times[workers].append(seconds(command(images, folder, options.model, workers)))
+                clock, processors = once(command(images, folder, options.model, workers))
+                print(
+                    f"{len(images)} cases, workers {workers}: {clock:.1f} s, {processors:.1f} s of processors",
+                    flush=True,
+                )
         if options.rounds:
-            medians = {workers: statistics.median(each) for workers, each in times.items()}
-            told = ", ".join(f"{workers}: {median:.1f} s" for workers, median in medians.items())
-            print(f"{len(images)} cases; workers {told}; ratio {medians[1] / medians[WORKERS]:.2f}")
             print(f"{check(folders[WORKERS], folders[1], images)} voxels differ", flush=True)
         if options.kills:
             kill_repeatedly(images[: options.kill_cases], options, Path(temporary))

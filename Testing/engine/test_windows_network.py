@@ -78,6 +78,11 @@ def test_instance_normalisation_with_running_statistics_is_left():
     assert isinstance(prepared(network, None)[1], nn.InstanceNorm3d)
 
 
+def test_torchscript_is_left():
+    network = torch.jit.trace(nn.Conv3d(1, 2, 3), torch.zeros(1, 1, 4, 4, 4))
+    assert prepared(network, torch.bfloat16) is network
+
+
 def test_a_network_in_training_is_left_alone_and_shares_its_other_weights():
     network = nn.Sequential(nn.Conv3d(1, 8, 3), nn.InstanceNorm3d(8, affine=True), nn.Linear(4, 4))
     before = [(name, value.dtype, value.stride(), value.data_ptr()) for name, value in network.named_parameters()]

@@ -12,6 +12,7 @@ from monai.transforms import SpatialResample
 
 from ..device import AUTOCAST, choose_precision
 from ..errors import ModelError
+from ..heap import kept_memory
 from ..ladder import Rung, climb_down
 from ..overlaps import encoded
 from ..package import ModelPackage
@@ -19,6 +20,7 @@ from ..parts import Part, Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..settings import SegmentationSettings
 from ..volume import Volume
+from ..windows.network import prepared as made_ready
 from .running import Told, applied, count_batches, prepared, source_of
 from .workflow import load_network, read_workflow
 
@@ -90,7 +92,8 @@ class BundleRunner:
             network, notes = load_network(self._package, rung.device)
             self.warnings += [note for note in notes if note not in self.warnings]
             self.precision = choose_precision(self._settings.precision, rung.device)
-        predictor = _Predictor(network, AUTOCAST[self.precision], SubProgress(progress, 0.05, 0.95))
+        autocast = AUTOCAST[self.precision]
+        predictor = _Predictor(made_ready(network, autocast), autocast, SubProgress(progress, 0.05, 0.95))
         inferer, windows = self._workflow.inferer, copy(self._workflow.windows)
         if windows is not None:
             inferer = windows
@@ -99,7 +102,8 @@ class BundleRunner:
                 windows.overlap = self._settings.overlap
             predictor.batches = count_batches(windows, tuple(image.shape[1:]))
         batch = image.to(rung.device)[None]
-        with self._stopwatch.stage("network"), torch.no_grad(), self._told("network", tuple(image.shape)):
+        told = self._told("network", tuple(image.shape))
+        with self._stopwatch.stage("network"), torch.no_grad(), told, kept_memory():
             output = inferer(batch, predictor)[0].float()
         if output.shape[1:] != image.shape[1:]:
             came, expected = (" x ".join(map(str, tensor.shape[1:])) for tensor in (output, image))

@@ -36,13 +36,13 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn
     Returns
     -------
     torch.nn.Module
-        The network itself on other devices, whose libraries choose their layouts, and where it is a transformer: its
-        attention takes other layouts than its convolutions.
+        The network itself on other devices, whose libraries choose their layouts, where it is a transformer, whose
+        attention takes other layouts than its convolutions, and where it is TorchScript, which is what it is.
     """
     tensors = list(chain(network.parameters(), network.buffers()))
     if any(tensor.device.type != "cpu" for tensor in tensors):
         return network
-    if any(isinstance(module, nn.LayerNorm) for module in network.modules()):
+    if any(isinstance(module, nn.LayerNorm | torch.jit.ScriptModule) for module in network.modules()):
         return network
     ready = deepcopy(network, {id(tensor): tensor for tensor in tensors})
     for module in list(ready.modules()):
