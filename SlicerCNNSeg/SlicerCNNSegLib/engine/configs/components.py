@@ -26,6 +26,9 @@ _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight
 _FETCHES_NOTHING = frozenset({"TorchVisionFCModel"})
 """What is built here in another way (``stand_ins.py``), so that ``pretrained`` does no more than to scale the input."""
 
+_ONLY = {"TorchVisionFCModel": ("model_name", "inception_v3")}
+"""Components that are built for one value of an argument alone."""
+
 _MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16}
 """Arguments with which the work grows faster than the network does."""
 
@@ -97,6 +100,9 @@ def _check_arguments(component: Component, bound: inspect.BoundArguments, place:
     for name in _OFF:
         if given.get(name) and component.name not in _FETCHES_NOTHING:
             raise place.refuse(f"{component.name} with {name}={given[name]!r}", f"components with {name} off (false)")
+    only, value = _ONLY.get(component.name, ("", None))
+    if given.get(only) != value:
+        raise place.refuse(f"{component.name} with {only}={given.get(only)!r}", f"those with {only}={value!r}")
     for name, value in given.items():
         _check_numbers(value, _MOST.get(name, MAX_NUMBER), f"{component.name} with {name}", place)
         if name == "dtype" or name.endswith("_dtype"):
