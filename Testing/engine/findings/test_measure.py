@@ -121,6 +121,26 @@ def test_nothing_stands_out_of_plain_lung():
     assert measure(volume, OrientedBox(tuple(middle_of(volume)), (10, 10, 10))) is None
 
 
+@pytest.mark.parametrize("edge", [0.01, 0.3])
+def test_a_box_thinner_than_a_voxel_has_nothing_to_measure(edge):
+    volume = plain_lung()
+    assert measure(volume, OrientedBox(tuple(middle_of(volume) + 0.17), (edge, edge, edge))) is None
+
+
+def test_boxes_anywhere_are_measured_or_not_and_break_nothing(chest):
+    """A detector's weak candidates: on vessels, in plain lung, thinner than a voxel."""
+    volume, random, kinds = chest[0], np.random.default_rng(0), []
+    size = np.array(volume.geometry.size_ijk)
+    for _ in range(120):
+        middle = volume.geometry.ras_from_ijk(random.uniform(0.25, 0.75, 3) * size)
+        edges = np.exp(random.uniform(np.log(0.4), np.log(16))) * np.exp(random.normal(0, 0.5, 3))
+        found = measure(volume, OrientedBox(tuple(middle), tuple(edges)))
+        kinds.append(None if found is None else found[0].kind)
+        assert found is None or found[0].volume_mm3 > 0
+    assert kinds.count(None) > 20
+    assert SOLID in kinds
+
+
 def test_a_box_outside_of_the_image():
     with pytest.raises(GeometryError, match="lies outside of the image"):
         measure(plain_lung(), OrientedBox((500, 0, 0), (10, 10, 10)))

@@ -30,10 +30,12 @@ def measure(volume: Volume, box: OrientedBox) -> tuple[Measurements, SegmentedNo
     if nodule is None:
         return None
     voxel_mm3 = nodule.geometry.voxel_volume_mm3
+    volume_mm3 = float(nodule.share.sum() * voxel_mm3)
+    if not volume_mm3 > 0:  # a speck no brighter than the lung around it
+        return None
     longest_mm, perpendicular_mm = axial_diameters(nodule.whole, nodule.geometry)
     solid_mm = axial_diameters(nodule.solid, nodule.geometry) if nodule.solid.any() else (0.0, 0.0)
     inside = nodule.image[nodule.whole]
-    volume_mm3 = float(nodule.share.sum() * voxel_mm3)
     measurements = Measurements(
         kind=nodule.kind,
         volume_mm3=volume_mm3,

@@ -108,7 +108,7 @@ class SegmentedNodule:
 
 
 def segment_nodule(volume: Volume, box: OrientedBox) -> SegmentedNodule | None:
-    """The nodule in a box of a CT; None where nothing in its middle stands out from the lung.
+    """The nodule in a box of a CT; None where nothing in its middle stands out from the lung, or no voxel lies there.
 
     Parameters
     ----------
@@ -124,6 +124,8 @@ def segment_nodule(volume: Volume, box: OrientedBox) -> SegmentedNodule | None:
     """
     around = _Surroundings(volume, box)
     middle = around.image[around.depth <= 0.5]
+    if not middle.size:  # a detector's weak candidates may be thinner than a voxel
+        return None
     brightest = min(float(np.percentile(middle, 90)), BRIGHTEST_HU)
     if brightest < SOLID_HU:
         glass_hu = float(np.median(middle))
