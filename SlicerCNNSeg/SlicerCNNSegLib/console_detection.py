@@ -31,7 +31,8 @@ def detect_file(
     progress:
         Told how far the run is; asked whether to stop.
     **settings:
-        Further fields of ``DetectionSettings``: ``threshold``, ``measure``, ``malignancy``, ``device``, ``precision``, ``force``.
+        Further fields of ``DetectionSettings``: ``threshold``, ``measure``, ``malignancy``, ``device``, ``precision``,
+        ``force``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How many inserted nodules a detector finds in backgrounds that its training never saw, and how well it places them.
+"""How many inserted nodules a detector finds in backgrounds that its training never saw; their places and volumes.
 
 Two kinds of background: lungs made by formulas from other seeds than the training's, and one real chest CT
 (``pulmonary_ct_cropped.nii.gz`` of TotalSegmentator's samples, 1.5 mm), in which nodules are inserted anew for each
@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from nodule_training_data import make_scan  # noqa: E402
 from SlicerCNNSegLib.engine.evaluation.detection.tables import Points  # noqa: E402
 from SlicerCNNSegLib.engine.files.images import read_volume  # noqa: E402
 from SlicerCNNSegLib.engine.findings.boxes import marks_of  # noqa: E402
+from SlicerCNNSegLib.engine.findings.finding import Finding  # noqa: E402
 from SlicerCNNSegLib.engine.findings.lungs import find_lungs  # noqa: E402
 from SlicerCNNSegLib.engine.progress import NoProgress  # noqa: E402
 from SlicerCNNSegLib.engine.run import run  # noqa: E402
-from SlicerCNNSegLib.engine.settings import DetectionSettings  # noqa: E402
+from SlicerCNNSegLib.engine.settings import NONE, DetectionSettings  # noqa: E402
 from SlicerCNNSegTrainLib.engine.data.cases import Mark as TableMark  # noqa: E402
 from SlicerCNNSegTrainLib.engine.data.cases import MarkedImage  # noqa: E402
 from SlicerCNNSegTrainLib.engine.results.detected import judge_marks, summarise  # noqa: E402
@@ -43,6 +44,8 @@ SEED = 90_000
 
 NODULES = 7
 REAL = "totalsegmentator_samples/pulmonary_ct_cropped.nii.gz"
+ERRORS = ("centre_error_mm", "centre_error_voxels", "volume_error")
+SIZES_MM = ((0, 6), (6, 8), (8, 12), (12, 20), (20, 40))
 REAL_NOISE_HU, REAL_BLUR_MM = 20.0, 0.5
 """About what the lung of that image has."""
 
@@ -65,31 +68,52 @@ def real_scans(count: int) -> Iterator[Scan]:
 def judged(model: str, scans: Iterator[Scan], folder: Path, count: int) -> dict[str, Any]:
     """The numbers on these scans, and the tables in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, found, errors, half_voxels, rows = [], [], [], [], []
+    images, found, rows = [], [], []
     for number, scan in enumerate(scans):
         name = f"{folder.name}_{number:03d}"
-        result = run(DetectionSettings(model, measure=False), [scan.volume], NoProgress())
+        result = run(DetectionSettings(model, malignancy=NONE), [scan.volume], NoProgress())
         marks = marks_of(name, [one.box for one in result.candidates], [one.score for one in result.candidates])
         found.append(marks)
         images.append(MarkedImage(name, (), tuple(map(_as_table, scan.marks)), name))
-        for mark in scan.marks:
-            score, error_mm = _best_hit(mark, marks)
-            rows.append({"scan": name, "kind": mark.kind, "touching": mark.touching, "diameter_mm": mark.diameter_mm,
-                         "score": score, "error_mm": error_mm})  # fmt: skip
-            if error_mm is not None:
-                errors.append(error_mm)
-                half_voxels.append(error_mm / float(scan.volume.geometry.spacing_mm.min()))
+        finest_mm = float(scan.volume.geometry.spacing_mm.min())
+        rows += [{"scan": name, **_nodule(mark, marks, result.candidates, finest_mm)} for mark in scan.marks]
         print(f"{name}: {len(scan.marks)} nodules, {len(marks)} candidates ({number + 1} of {count})", flush=True)
     report = judge_marks(folder, images, _joined(found), NoProgress())
     (folder / "nodules.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    threshold = _threshold(report)
+    medians = {key: [row[key] for row in rows if row[key] is not None] for key in ERRORS}
     return {
         "scans": len(images),
         **summarise(report),
-        "median_centre_error_mm": round(float(np.median(errors)), 3) if errors else None,
-        "median_centre_error_voxels": round(float(np.median(half_voxels)), 3) if errors else None,
-        "threshold_at_1_false_positive": _threshold(report),
+        **{f"median_{key}": round(float(np.median(values)), 3) for key, values in medians.items() if values},
+        "threshold_at_1_false_positive": threshold,
+        "found_at_1_false_positive": {f"{low}-{high} mm": _share(rows, low, high, threshold) for low, high in SIZES_MM},
         "sensitivity_without_limit": round(report["counts"]["found"] / report["counts"]["nodules"], 4),
     }
+
+
+def _nodule(mark: Mark, marks: Points, candidates: Sequence[Finding], finest_mm: float) -> dict[str, Any]:
+    """A nodule and the best candidate within it, whose values are None where there is none."""
+    row = {"kind": mark.kind, "touching": mark.touching, "diameter_mm": mark.diameter_mm, "score": None}
+    row |= dict.fromkeys(ERRORS)
+    away = np.linalg.norm(marks.center_mm - mark.center_lps_mm, axis=1)
+    inside = np.flatnonzero(away < mark.diameter_mm / 2)
+    if not len(inside):
+        return row
+    best = int(inside[np.argmax(marks.value[inside])])
+    row |= {"score": float(marks.value[best]), "centre_error_mm": float(away[best])}
+    row["centre_error_voxels"] = float(away[best]) / finest_mm
+    measured = candidates[best].measurements
+    if measured is not None:
+        true_mm3 = np.pi / 6 * mark.diameter_mm**3
+        row["volume_error"] = abs(measured.volume_mm3 - true_mm3) / true_mm3
+    return row
+
+
+def _share(rows: Sequence[Mapping[str, Any]], low: float, high: float, threshold: float | None) -> str:
+    """How many of the nodules of that size have a candidate of that score, as ``found of all``."""
+    scores = [row["score"] or 0.0 for row in rows if low <= row["diameter_mm"] < high]
+    return f"{sum(score >= (threshold or 0.0) for score in scores)} of {len(scores)}"
 
 
 def _threshold(report: dict[str, Any]) -> float | None:
@@ -97,16 +121,6 @@ def _threshold(report: dict[str, Any]) -> float | None:
     curve = report["froc"]["curve"]
     low = [t for rate, t in zip(curve["false_positives_per_scan"], curve["threshold"], strict=True) if rate <= 1 and t]
     return round(min(low), 3) if low else None
-
-
-def _best_hit(mark: Mark, marks: Points) -> tuple[float | None, float | None]:
-    """Score and distance of the best candidate within the nodule; None where there is none."""
-    away = np.linalg.norm(marks.center_mm - mark.center_lps_mm, axis=1)
-    inside = np.flatnonzero(away < mark.diameter_mm / 2)
-    if not len(inside):
-        return None, None
-    best = inside[np.argmax(marks.value[inside])]
-    return float(marks.value[best]), float(away[best])
 
 
 def _as_table(mark: Mark) -> TableMark:

@@ -131,7 +131,10 @@ def test_a_package_that_monai_tells_how_to_install():
 
 def test_names_by_task():
     assert {"resnet18", "VGG", "SegResNetMultiTask"} < set(network_names("classification"))
-    assert set(network_names("segmentation")) & set(network_names("classification")) == {"SegResNetMultiTask", "VGGMultiTask"}
+    assert set(network_names("segmentation")) & set(network_names("classification")) == {
+        "SegResNetMultiTask",
+        "VGGMultiTask",
+    }
 
 
 def test_a_network_without_facts_takes_any_window(own_registry):

@@ -11,7 +11,7 @@ from ..engine.catalogue import find_model
 from ..engine.cohort.detections import DetectionPlan
 from ..engine.cohort.follow_up import FollowUp
 from ..engine.errors import SettingsError
-from ..engine.settings import AUTO, DetectionSettings
+from ..engine.settings import AUTO, DEFAULT_DETECTOR, DetectionSettings
 from .inputs import (
     add_input_options,
     add_model_options,
@@ -26,10 +26,12 @@ from .terminal import TerminalObserver, table
 
 EPILOG = """\
 examples:
-  cnnseg detect chest.nii.gz -o out --model my-detector
-  cnnseg detect dicom_folder -o out --model my-detector --threshold 0.7
+  cnnseg detect chest.nii.gz -o out
+  cnnseg detect dicom_folder -o out --threshold 0.7
   cnnseg detect images/*.nii.gz -o out --model my-detector --resume
-  cnnseg detect now.nii.gz -o later --model my-detector --prior earlier --days 183
+  cnnseg detect now.nii.gz -o later --prior earlier --days 183
+
+The detector that comes with CNNSeg is a demonstration, trained on inserted nodules; --model takes another one.
 
 A CSV table has the column 'image' and, as wanted, 'case' and 'series'. Its paths are relative to its own folder.
 
@@ -52,13 +54,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "detect",
         help="find nodules in chest CTs",
         description="Find nodules in chest CTs, segment and measure them.",
-        usage="cnnseg detect INPUT... -o OUT --model ID [options]",
+        usage="cnnseg detect INPUT... -o OUT [options]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add_input_options(parser)
-    group = add_model_options(parser)
+    group = add_model_options(parser, DEFAULT_DETECTOR)
     group.add_argument(
         "--threshold", type=float, metavar="SCORE", help="what is called a finding, 0 to 1 (default: the model's)"
     )

@@ -9,7 +9,7 @@ from .region import Region
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-DEFAULT_MODEL = "hippocampus-mr"
+DEFAULT_MODEL, DEFAULT_DETECTOR = "hippocampus-mr", "nodule-detection-demo"
 AUTO, NONE = "auto", "none"
 EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
 
