@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -187,15 +185,23 @@ def test_an_error_of_one_worker_that_stops_every_case_stops_the_others(cases, se
     assert written(plan) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal for itself")
 def test_ctrl_c_while_workers_run_stops_them(cases, settings, plan):
-    def interrupt(settings, volumes, progress):
-        os.kill(os.getpid(), signal.SIGINT)
+    def wait_to_be_stopped(settings, volumes, progress):
         for _ in range(round(WAIT_S / 0.01)):
             advance(progress, 0.5, "Waiting")
             time.sleep(0.01)
 
-    result = run_cohort(cases, settings, plan, RecordingObserver(), workers=[interrupt])
+    told = []
+
+    class Interrupted(RecordingObserver):
+        def progressed(self, position, fraction, stage):
+            told.append(stage)
+            if stage == "Waiting" and told.count("Waiting") == 1:
+                raise KeyboardInterrupt  # as it comes to the calling thread; a real one would end the tests' process
+
+    started = time.monotonic()
+    result = run_cohort(cases, settings, plan, Interrupted(), workers=[wait_to_be_stopped])
+    assert time.monotonic() - started < WAIT_S
     assert result.stopped
     assert result.outcomes == ()
     assert written(plan) == []
