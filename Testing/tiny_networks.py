@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "UNETR": {"img_size": 32, "feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 2},
     "UNet": {**_UNET, "num_res_units": 1},
     "VGG": {"widths": [4, 8, 8, 8, 8]},
-    "VGGMultiTask": {"widths": [4, 8, 8]},
+    "VGGMultiTask": {"widths": [8, 8, 8]},
     "VNet": {},
     **{f"resnet{depth}": {"widen_factor": 0.125} for depth in (10, 18, 34, 50)},
 }

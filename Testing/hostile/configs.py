@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,7 @@ def main(folder: Path) -> None:
 
     artefacts = list(write_all(folder))
     # What the reader imports when it is used is imported before the watch begins.
+    import_module("SlicerCNNSegLib.engine.configs.stand_ins")
     ConfigReader({ASKED: [{**UNET, "channels": [2, 2], "strides": [2]}, "$numpy.array([1])"]}, "honest").get(ASKED)
     events: list[str] = []
     watching = False

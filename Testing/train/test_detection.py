@@ -366,7 +366,7 @@ def test_a_run_goes_from_a_table_to_a_model_and_its_numbers(tmp_path, capsys):
     assert "sensitivity at 1 false positive per image" in told
     made = DetectionModel.of(ModelPackage.read(model))
     assert made.window == (32, 32, 32)
-    assert made.threshold == 0.5
+    assert made.threshold == plain["inference"]["threshold"]
     assert as_levels(made.anchors) == Recipe.read(fold / "recipe.json").detection.anchors
     truths = read_findings(fold / "validation" / "plain" / "annotations.csv")
     np.testing.assert_allclose(truths.center_mm[0], BALLS_RAS_MM[0] * np.array([-1, -1, 1]), atol=1e-4)

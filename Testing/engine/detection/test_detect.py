@@ -35,7 +35,7 @@ def volume():
 
 @pytest.fixture(scope="module")
 def result(model, volume):
-    return run(DetectionSettings(model, device="cpu", precision="fp32"), [volume])
+    return run(DetectionSettings(model, malignancy="none", device="cpu", precision="fp32"), [volume])
 
 
 def nearest(result, place):

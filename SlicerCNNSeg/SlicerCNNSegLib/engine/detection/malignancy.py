@@ -53,22 +53,26 @@ def rated(
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """The findings with their probability of being malignant, and what the classifier warns of.
 
+    Those that could not be measured, such as boxes that reach beyond the image, are left as they are.
+
     Parameters
     ----------
     classifier:
         As ``classifier_for`` gives it.
     """
-    if not classifier or not findings:
+    measured = [one for one in findings if one.measurements is not None]
+    if not classifier or not measured:
         return list(findings), ()
     how = ClassificationSettings(
         classifier,
-        regions_around_findings(findings),
+        regions_around_findings(measured),
         device=settings.device,
         precision=settings.precision,
         force=settings.force,
     )
-    result = classify(how, [image], progress)
+    alone = replace(image, channel_names=())  # the detector's name of its channel is not the classifier's
+    result = classify(how, [alone], progress)
     at = result.names.index(MALIGNANT)
-    by_id = {one.name: one.probabilities[at] for one in result.predictions}
+    by_id = {one.name: float(one.probabilities[at]) for one in result.predictions}
     warnings = tuple(f"Malignancy: {text}" for text in result.record.warnings)
-    return [replace(one, malignancy=float(by_id[one.id])) for one in findings], warnings
+    return [replace(one, malignancy=by_id.get(one.id)) for one in findings], warnings
