@@ -17,7 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import qt_module, segment_editor, slicer_module
+from . import qt_module, segment_editor, slicer_module, stand_ins
 
 ROOT = Path(__file__).resolve().parents[3]
 PANEL_CODE = (
@@ -112,6 +112,8 @@ class Desktop:
         widget.exit()
         widget.cleanup()
         widget.parent.hide()
+        for selector in widget.parent.findChildren(stand_ins.qMRMLNodeComboBox):
+            selector._stop_observing()  # a real one ends here; Python keeps this one as long as anything names it
         widget.parent.deleteLater()
         self.process_events()
 

@@ -136,10 +136,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def mrmlScene(self):
         return self._scene
 
-    def setMRMLScene(self, scene) -> None:
+    def _stop_observing(self) -> None:
+        """The host's own: hear of the scene's nodes no more."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
-        self._scene, self._tags = scene, []
+        self._tags = []
+
+    def setMRMLScene(self, scene) -> None:
+        self._stop_observing()
+        self._scene = scene
         if scene is not None:
             self._tags = [
                 scene.AddObserver(scene.NodeAddedEvent, self._changed),
