@@ -1,11 +1,15 @@
 """Findings are rated by a classifier of nodules, where there is one."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_classifier import write_tiny_classifier
 from tiny_detector import chest, write_tiny_detector
 
 from SlicerCNNSegLib.engine.classification.around import regions_around_findings
+from SlicerCNNSegLib.engine.detection.malignancy import rated
 from SlicerCNNSegLib.engine.errors import SettingsError, UnknownModelError
+from SlicerCNNSegLib.engine.progress import NoProgress
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings, DetectionSettings
 
@@ -46,6 +50,17 @@ def test_the_usual_classifier_is_taken_where_it_is_installed(models):
     assert all(one.malignancy is not None for one in found(models / "balls").candidates)
     assert all(one.malignancy is None for one in found(models / "balls", malignancy="none").candidates)
     assert all(one.malignancy is None for one in found(models / "balls", measure=False).candidates)
+
+
+def test_what_could_not_be_measured_is_left_as_it_is(models):
+    own = str(classifier(models / "rater"))
+    first, second = found(models / "balls", malignancy="none").findings
+    far = replace(first, measurements=None, box=replace(first.box, center_ras_mm=(9e3, 0.0, 0.0)))
+    image = replace(chest(), channel_names=("of another name",))
+    settings = DetectionSettings(str(models / "balls"), device="cpu", precision="fp32")
+    (left, rated_one), _ = rated([far, second], image, own, settings, NoProgress())
+    assert left == far
+    assert 0 < rated_one.malignancy < 1
 
 
 def test_a_classifier_that_cannot_rate_is_told(models):
