@@ -5,7 +5,7 @@ images into ``OUT`` and their table ``OUT/images.csv``:
 
 ``pneumonia``  PneumoniaMNIST, 28 x 28, classes normal and pneumonia, divided as published (train, validation)
 ``mednist``    MedNIST, 64 x 64, six kinds, not divided
-``nodules``    LIDC-IDRI, the three middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
+``nodules``    LIDC-IDRI, the five middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
                with patients, and as masks what at least two readers outlined. The data are 8-bit and without
                spacing: they are taken back to Hounsfield units, about, and given the spacing of a usual chest
                CT (``HU`` and ``SPACING_MM`` below)
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-SLICES = 3
-"""Of each nodule."""
+SLICES = 5
+"""Of each nodule: three that the network sees, and one more on each side for a training that moves along."""
 
 CLASSES = {1: "benign", 2: "benign", 4: "malignant", 5: "malignant"}
 """Of a malignancy; 3 belongs to neither, and 0 is that of a nodule without a rating."""

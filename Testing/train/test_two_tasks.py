@@ -1,12 +1,13 @@
 """Learning to classify and to outline at the same time: the masks, and the sum of both losses."""
 
 import csv
+from collections import Counter
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from tiny_images import recipe_of, write_images
+from tiny_images import CLASSES, recipe_of, write_images
 from torch.nn import functional
 
 from SlicerCNNSegLib.engine.errors import SettingsError
@@ -86,3 +87,62 @@ def test_masks_are_read_with_their_images_and_wrong_ones_are_told(tmp_path):
     np.testing.assert_array_equal(sample.mask[0].numpy() > 0, wanted)
     plain = read_images(images, Recipe.from_json(recipe_of()), NoProgress())
     assert plain.samples["image_001"].mask is None
+
+
+STACKED = {
+    "inference": {"slices": 3},
+    "loss": {"cross_entropy": 1.0, "mask": 1.0},
+    "network": {**TWO_TASKS, "in_channels": 3},
+    "preprocessing": [{"_target_": "ResizeWithPadOrCropd", "keys": "image", "spatial_size": [16, 16]}],
+}
+
+
+def stacks(folder, count=6):
+    """Images of five slices: slice n of image m has the value 10 * m + n, and is outlined in its first n rows."""
+    with (folder / "images.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["image", "class", "mask"])
+        for number in range(count):
+            slices = np.arange(5)[:, np.newaxis, np.newaxis]
+            array = np.broadcast_to(10.0 * number + slices, (5, 16, 16)).astype(np.float32).copy()
+            array[:, 0, 0] -= 0.25  # no two voxels' worth of contrast is an image without any
+            rows = np.broadcast_to(np.arange(16)[np.newaxis, :, np.newaxis] < slices, array.shape).astype(np.uint8)
+            for name, values in ((f"image_{number}.nii.gz", array), (f"mask_{number}.nii.gz", rows)):
+                sitk.WriteImage(sitk.GetImageFromArray(values), str(folder / name))
+            writer.writerow([f"image_{number}.nii.gz", CLASSES[number % 3], f"mask_{number}.nii.gz"])
+    return folder / "images.csv"
+
+
+def drawn(folder, augmentation):
+    """The task's first 300 windows of ``stacks``: their slices' values within the image, and outlined rows."""
+    recipe = Recipe.from_json(recipe_of(**STACKED, batch_size=300, augmentation=augmentation))
+    images = read_classified(stacks(folder), recipe.channel_names, recipe.class_names, multi_label=False)
+    samples = list(read_images(images, recipe, NoProgress()).samples.values())
+    batch = ClassificationTask(recipe, samples, samples).batch(0)
+    values = (batch["image"][:, :, 8, 8] % 10).int().tolist()
+    return Counter(map(tuple, values)), Counter(
+        (tuple(value), int(rows)) for value, rows in zip(values, batch["label"].amax(2).sum((1, 2)), strict=True)
+    )
+
+
+def test_slices_beside_the_middle_one_are_drawn_with_their_outlines(tmp_path):
+    values, outlined_rows = drawn(tmp_path, {"next_slice": 0.6})
+    assert set(values) == {(0, 1, 2), (1, 2, 3), (2, 3, 4)}
+    assert values[1, 2, 3] == pytest.approx(120, abs=30)
+    assert values[0, 1, 2] == pytest.approx(90, abs=30)
+    assert {rows for _, rows in outlined_rows} == {1, 2, 3}
+    assert all(rows == slices[1] for slices, rows in outlined_rows)
+
+
+def test_slices_are_reversed(tmp_path):
+    values, _ = drawn(tmp_path, {"flip_is": 0.5})
+    assert set(values) == {(1, 2, 3), (3, 2, 1)}
+    assert values[3, 2, 1] == pytest.approx(150, abs=30)
+
+
+def test_slices_of_what_has_none_are_told():
+    samples = outlined()
+    with pytest.raises(SettingsError, match=r"next_slice and flip_is are for 2-D networks with inference.slices of 3"):
+        ClassificationTask(
+            Recipe.from_json(recipe_of(augmentation={"next_slice": 0.5, "flip_is": 0.5})), samples, samples
+        )

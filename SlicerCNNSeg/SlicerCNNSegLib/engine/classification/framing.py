@@ -195,6 +195,17 @@ class Framing:
         """Bring a whole image to the network's window."""
         return self.frame(image, *self.box(image.geometry, (0, 0, 0), image.geometry.size_ijk))
 
+    def beside(self, image: Volume) -> list[Framed]:
+        """The windows that ``whole`` would give of the slices before and after, where the image has these."""
+        start, stop = self.box(image.geometry, (0, 0, 0), image.geometry.size_ijk)
+        across, moved = self.placed(image.geometry).order[2], []
+        for step in (-1, 1):
+            if 0 <= start[across] + step < image.geometry.size_ijk[across]:
+                low, high = list(start), list(stop)
+                low[across], high[across] = low[across] + step, high[across] + step
+                moved.append(self.frame(image, _index(low), _index(high)))
+        return moved
+
     def mask(self, mask: Volume, framed: Framed) -> torch.Tensor:
         """A mask on the image's grid as the network's window shows it: uint8 ``(1, x, y[, z])``, 0 or 1.
 

@@ -18,6 +18,9 @@ from ..recipe import Recipe
 from .cases import TEST, ClassifiedImage
 from .classes import MASK
 
+NEXT_SLICE = "next_slice"
+"""The augmentation of a 2-D network that now and then sees the slice beside the middle one, and its neighbours."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSample:
@@ -33,12 +36,15 @@ class ImageSample:
         float32 ``(class,)``, 1 for the classes that the image is of.
     mask:
         uint8 ``(1, x, y[, z])``: what a network of two tasks learns to outline; None where the recipe has no such loss.
+    beside:
+        Images and masks of the slices beside, where the recipe's augmentation uses them.
     """
 
     id: str
     image: torch.Tensor
     target: torch.Tensor
     mask: torch.Tensor | None = None
+    beside: tuple[tuple[torch.Tensor, torch.Tensor | None], ...] = ()
 
 
 @dataclass
@@ -65,7 +71,7 @@ def read_images(images: Sequence[ClassifiedImage], recipe: Recipe, progress: Pro
 
     Of the split ``test`` no samples are kept.
     """
-    reading, framing = ImageReading(), recipe.framing
+    reading = ImageReading()
     for index, one in enumerate(images):
         advance(progress, index / len(images), f"Reading {one.id}")
         try:
@@ -75,13 +81,22 @@ def read_images(images: Sequence[ClassifiedImage], recipe: Recipe, progress: Pro
             if fault:
                 reading.faults[one.id] = fault
             elif one.split != TEST:
-                framed = framing.whole(volume)
-                mask = framing.mask(_mask(one, volume), framed) if recipe.loss.get(MASK) else None
-                target = target_of(one, recipe.class_names)
-                reading.samples[one.id] = ImageSample(one.id, framed.tensor, target, mask)
+                reading.samples[one.id] = _sample(one, volume, recipe)
         except InputError as error:
             reading.faults[one.id] = str(error)
     return reading
+
+
+def _sample(one: ClassifiedImage, volume: Volume, recipe: Recipe) -> ImageSample:
+    framing = recipe.framing
+    outlined = _mask(one, volume) if recipe.loss.get(MASK) else None
+    frames = [framing.whole(volume)]
+    if recipe.augmentation.get(NEXT_SLICE):
+        frames += framing.beside(volume)
+    (image, mask), *beside = (
+        (framed.tensor, None if outlined is None else framing.mask(outlined, framed)) for framed in frames
+    )
+    return ImageSample(one.id, image, target_of(one, recipe.class_names), mask, tuple(beside))
 
 
 def target_of(image: ClassifiedImage, classes: Sequence[str]) -> torch.Tensor:

@@ -20,7 +20,7 @@ from SlicerCNNSegLib.engine.evaluation.classification.tables import (
 from SlicerCNNSegLib.engine.networks import CLASSIFICATION, SEGMENTATION
 
 from ..data.classes import MASK
-from ..data.images import ImageSample
+from ..data.images import NEXT_SLICE, ImageSample
 from ..recipe import Recipe
 from .augmentation import build_augmentation
 from .class_loss import ClassLoss
@@ -36,6 +36,9 @@ THRESHOLD, BINS = 0.5, 10
 
 OUTLINE = {"dice": 1.0, "cross_entropy": 1.0}
 """The loss of the outlines, whose weight is the recipe's ``mask``."""
+
+FLIP_SLICES = "flip_is"
+"""The augmentation that reverses the slices which a 2-D network sees as channels."""
 
 ORDER, IMAGE, MIX = 0x6F72, 0x696D, 0x6D78
 """Second words of the seeds of an epoch's order, of an image's augmentation and of a batch's mixing."""
@@ -75,7 +78,12 @@ class ClassificationTask:
         self._recipe, self._training, self._validation, self._ranks = recipe, training, validation, ranks
         self._held_out = validation[ranks.rank :: ranks.size]
         self._autocast = AUTOCAST[precision]
-        self._augmentation = build_augmentation(recipe.augmentation, flat=recipe.flat)
+        across = {name: recipe.augmentation[name] for name in (NEXT_SLICE, FLIP_SLICES) if name in recipe.augmentation}
+        if across and recipe.framing.slices < 2:
+            raise SettingsError(f"{' and '.join(across)} are for 2-D networks with inference.slices of 3 and more.")
+        self._slices, self._across = recipe.framing.slices, across
+        others = {name: p for name, p in recipe.augmentation.items() if name not in across}
+        self._augmentation = build_augmentation(others, flat=recipe.flat)
         self._groups = _groups(training)
         counts = torch.stack([sample.target for sample in training]).sum(0)
         weights = torch.ones(len(counts))
@@ -153,8 +161,13 @@ class ClassificationTask:
         else:
             sample = self._training[np.random.default_rng([seed, ORDER, epoch]).permutation(count)[index]]
         self._augmentation.set_random_state(seed=int(random.integers(2**31)))
-        masks = {"label": sample.mask} if self._outline_weight else {}
-        varied = self._augmentation({"image": sample.image, **masks})
+        image, mask = sample.image, sample.mask
+        if sample.beside and random.random() < self._across.get(NEXT_SLICE, 0.0):
+            image, mask = sample.beside[random.integers(len(sample.beside))]
+        if random.random() < self._across.get(FLIP_SLICES, 0.0):
+            image = image.unflatten(0, (self._slices, -1)).flip(0).flatten(0, 1)
+        masks = {"label": mask} if self._outline_weight else {}
+        varied = self._augmentation({"image": image, **masks})
         return {key: torch.as_tensor(value).clone() for key, value in varied.items()} | {"target": sample.target}
 
     def _probabilities(self, network: torch.nn.Module, samples: Sequence[ImageSample]) -> np.ndarray:
