@@ -6,6 +6,7 @@ images into ``OUT`` and their table ``OUT/images.csv``:
 ``pneumonia``  PneumoniaMNIST, 28 x 28, classes normal and pneumonia, divided as published (train, validation)
 ``mednist``    MedNIST, 64 x 64, six kinds, not divided
 ``nodules``    LIDC-IDRI, the five middle slices of each nodule, benign (malignancy 1-2) and malignant (4-5),
+               with what a rating says for either; those rated 3 have no class and are only trained on;
                with patients, and as masks what at least two readers outlined. The data are 8-bit and without
                spacing: they are taken back to Hounsfield units, about, and given the spacing of a usual chest
                CT (``HU`` and ``SPACING_MM`` below)
@@ -27,6 +28,9 @@ SLICES = 5
 
 CLASSES = {1: "benign", 2: "benign", 4: "malignant", 5: "malignant"}
 """Of a malignancy; 3 belongs to neither, and 0 is that of a nodule without a rating."""
+
+MALIGNANT = {1: 0.05, 2: 0.15, 3: 0.5, 4: 0.85, 5: 0.95}
+"""How much a rating ("highly unlikely" to "highly suspicious") is taken to speak for malignant, when training."""
 
 HU = -1000.0, 1200.0
 """What 0 and 255 are taken for. The commonest values of lung and soft tissue, median over all nodules, are 15 and 118;
@@ -65,18 +69,20 @@ def mednist(data: Path) -> Iterator[Row]:
 
 
 def nodules(data: Path) -> Iterator[Row]:
-    """The middle slices of each nodule that is benign or malignant."""
+    """The middle slices of each nodule with a rating."""
     file = np.load(data / "lidc_nodules" / "lidc_nodules_64.npz")
     images, outlined = file["images"], (file["votes"] >= OUTLINED).astype(np.uint8)
     for row in file["table"]:
-        if int(row["malignancy"]) not in CLASSES:
+        rating = int(row["malignancy"])
+        if rating not in MALIGNANT:
             continue
         middle, last = row["n"] // 2, row["n"] - 1
         picked = np.clip(np.arange(SLICES) - SLICES // 2 + middle, 0, last) + row["first"]
         name, image = f"{row['patient']}_{row['nodule']}.nii.gz", chest_ct(images[picked])
         mask = SimpleITK.GetImageFromArray(outlined[picked])
         mask.CopyInformation(image)
-        cells = {"class": CLASSES[int(row["malignancy"])], "patient": row["patient"], "mask": f"{MASKS}/{name}"}
+        shares = {"share_benign": f"{1 - MALIGNANT[rating]:g}", "share_malignant": f"{MALIGNANT[rating]:g}"}
+        cells = {"class": CLASSES.get(rating, ""), **shares, "patient": row["patient"], "mask": f"{MASKS}/{name}"}
         yield name, {"": image, MASKS: mask}, cells
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from SlicerCNNSegLib.engine.volume import Volume
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.engine.classifying import read_checked_images
 from SlicerCNNSegTrainLib.engine.data.classes import read_classified
-from SlicerCNNSegTrainLib.engine.data.images import ImageSample
+from SlicerCNNSegTrainLib.engine.data.images import ImageSample, target_of
 from SlicerCNNSegTrainLib.engine.recipe import Classes, Recipe
 from SlicerCNNSegTrainLib.engine.results.temperature import fit_temperature, scaled
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
@@ -197,6 +198,13 @@ def test_recipes_that_make_no_sense_are_told():
         ("image,class\na.png,x\na.png,y", False, InputError, r"row 3: two rows are the case 'a'"),
         ("image,x,y\na.png,1,2", True, InputError, r"row 2: expected 0 or 1 in the column 'y', got '2'"),
         ("image,class,split\na.png,x,some", False, InputError, r"row 2: expected a split out of train"),
+        ("image,class,share_x\na.png,x,1", False, InputError, r"lacks the column 'share_y'"),
+        ("image,class,share_x,share_y\na.png,x,1,1", False, InputError, r"shares of 0 and more .* 1 in all, got 1, 1"),
+        ("image,class,share_x,share_y\na.png,x,1,", False, InputError, r"1 in all, got 1, nothing"),
+        ("image,class,share_x,share_y\na.png,x,.4,.6", False, InputError, r"the class is 'x', but more speaks for an"),
+        ("image,class,share_x,share_y\na.png,,,", False, InputError, r"row 2: unknown class ''"),
+        ("image,class,share_x,share_y,split\na.png,,.5,.5,test", False, InputError, r"expected a class, or the split"),
+        ("image,x,y,share_x,share_y\na.png,1,0,1,0", True, InputError, r"has the unknown column 'share_x'"),
     ],
 )
 def test_tables_that_make_no_sense_are_told(tmp_path, text, multi_label, error, match):
@@ -204,6 +212,37 @@ def test_tables_that_make_no_sense_are_told(tmp_path, text, multi_label, error, 
     (tmp_path / "a.png").touch()
     with pytest.raises(error, match=match):
         read_classified(tmp_path / "t.csv", ["grey"], ["x", "y"], multi_label=multi_label)
+
+
+def test_shares_are_learned_and_classes_judged(tmp_path):
+    header = "image,class,share_x,share_y\n"
+    (tmp_path / "t.csv").write_text(header + "a.png,x,0.8,0.2\nb.png,,0.5,0.5\nc.png,y,,\n")
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    images = read_classified(tmp_path / "t.csv", ["grey"], ["x", "y"], multi_label=False)
+    assert [one.classes for one in images] == [("x",), (), ("y",)]
+    assert [one.is_only_trained for one in images] == [False, True, False]
+    targets = [target_of(one, ["x", "y"]).tolist() for one in images]
+    np.testing.assert_allclose(targets, [[0.8, 0.2], [0.5, 0.5], [0, 1]])
+
+
+def test_what_most_speaks_for_is_the_truth_of_a_score():
+    hard = samples_of([5, 7, 6])
+    soft = [replace(sample, target=0.7 * sample.target + 0.1) for sample in hard]
+
+    class Known(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 3)
+
+        def forward(self, image):
+            return self.layer(image.mean((2, 3)))
+
+    network = Known()
+    assert task_of(soft).score(network) == task_of(hard).score(network)
+    drawn = task_of(soft, batch_size=18, classes={"balanced_sampling": True})
+    targets = torch.cat([drawn.batch(step)["target"] for step in range(30)]).mean(0)
+    np.testing.assert_allclose(targets, [1 / 3] * 3, atol=0.06)
 
 
 def test_a_table_of_labels_that_do_not_exclude_each_other(tmp_path):

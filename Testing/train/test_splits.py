@@ -69,6 +69,20 @@ def test_where_all_hold_the_same_structures_the_shuffled_order_is_the_deal():
     assert divide(cases, 5, 3, {one.id: frozenset({1, 2}) for one in cases}) == divide(cases, 5, 3)
 
 
+def test_a_case_that_is_only_trained_on_is_never_held_out_and_away_with_its_patient():
+    cases = [case(f"c{n}", f"p{n // 2}") for n in range(20)]
+    odd = {one.id for one in cases[1::2]}
+    division = divide(cases, 5, 0, only_trained=odd)
+    assert sorted(one.id for fold in range(5) for one in division.held_out(fold)) == sorted(
+        one.id for one in cases[::2]
+    )
+    for fold in range(5):
+        held, training = division.held_out(fold), division.training(fold)
+        assert {one.patient for one in training} == {one.patient for one in cases} - {one.patient for one in held}
+        assert sum(one.id in odd for one in training) == len(training) / 2 == 8
+        assert sum(part == "validation" for part in division.parts_in(fold).values()) == 4
+
+
 def test_the_datas_own_splits_hold():
     cases = [case("a", split="train"), case("b", split="test"), case("c", split="validation"), case("d", split="train")]
     division = divide(cases, 5, 0)

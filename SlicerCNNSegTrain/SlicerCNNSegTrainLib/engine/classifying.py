@@ -47,7 +47,8 @@ def read_checked_images(run: RunFolder, recipe: Recipe, folds: Sequence[int], pr
         A fold does not exist, or the images cannot be divided.
     """
     table, images = run.read_images(recipe)
-    division = divide(images, recipe.folds, recipe.seed, presence_of(images, recipe.class_names))
+    only_trained = [one.id for one in images if one.is_only_trained]
+    division = divide(images, recipe.folds, recipe.seed, presence_of(images, recipe.class_names), only_trained)
     for number in folds:
         division.held_out(number)  # a wrong fold is told before all is read
     reading = read_images(images, recipe, progress)

@@ -66,6 +66,9 @@ class ClassifiedImage:
         Names: one, or, where classes don't exclude each other, any number.
     mask:
         What a network of two tasks learns to outline, on the image's grid; None without.
+    shares:
+        How much speaks for each of the recipe's classes, as several readers share their votes; sum 1. Empty where all
+        speaks for ``classes``; without ``classes`` the image is trained on and never judged by.
     """
 
     id: str
@@ -74,6 +77,12 @@ class ClassifiedImage:
     patient: str
     split: str = ""
     mask: Path | None = None
+    shares: tuple[float, ...] = ()
+
+    @property
+    def is_only_trained(self) -> bool:
+        """Whether nothing can be judged by it."""
+        return bool(self.shares) and not self.classes
 
 
 @dataclass(frozen=True)

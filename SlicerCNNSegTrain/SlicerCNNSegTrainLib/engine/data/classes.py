@@ -10,13 +10,18 @@ from SlicerCNNSegLib.engine.files.paths import safe_name, stem
 from SlicerCNNSegLib.engine.files.rows import Row, read_rows
 from SlicerCNNSegLib.engine.wording import listed
 
-from .cases import ClassifiedImage
+from .cases import TRAIN, ClassifiedImage
 from .manifest import IMAGE, check_rows, file_of, split_of
 
 CLASS = "class"
 MASK = "mask"
+SHARE = "share_"
+"""Before a class's name: the column of how much speaks for it."""
+
 OTHER_COLUMNS = ("case", "patient", "split", MASK)
 LISTED_CLASSES = 80
+TOLERANCE = 1e-3
+"""Of the sum of shares, which people round."""
 
 
 def read_classified(
@@ -30,6 +35,10 @@ def read_classified(
     validation or test, for all rows or for none) and ``mask`` (what a network of two tasks outlines, on the
     image's grid). Paths are relative to the table's folder.
 
+    Where readers disagree, ``share_`` and each class's name: how much speaks for it, 1 in all. The network
+    learns these instead of the class, which is still what it is judged by. With no class in its row an image
+    is only trained on, and not even that while its patient is held out.
+
     Raises
     ------
     FileReadError
@@ -41,6 +50,8 @@ def read_classified(
     sources = (IMAGE,) if IMAGE in columns else tuple(channels)
     truths = tuple(classes) if multi_label else (CLASS,)
     wanted = (*sources, *truths)
+    shares = () if multi_label else tuple(SHARE + name for name in classes)
+    wanted += tuple(name for name in shares if set(shares) & set(columns))
     missing = [name for name in wanted if name not in columns]
     unknown = [name for name in columns if name not in (*wanted, *OTHER_COLUMNS)]
     if missing or unknown:
@@ -59,9 +70,33 @@ def _image(
 ) -> ClassifiedImage:
     files = [file_of(folder, row, column) for column in sources]
     case_id = safe_name(row.cells.get("case") or stem(files[0]))
-    found = _labels(row, classes) if multi_label else (_class(row, classes),)
+    shares = _shares(row, classes)
+    if shares and not row.cells[CLASS]:
+        found: tuple[str, ...] = ()
+    else:
+        found = _labels(row, classes) if multi_label else (_class(row, classes),)
+    if shares and found and max(shares) > shares[list(classes).index(found[0])]:
+        raise InputError(f"{row.place}: the class is {found[0]!r}, but more speaks for another; correct one of them.")
     mask = file_of(folder, row, MASK) if row.cells.get(MASK) else None
-    return ClassifiedImage(case_id, tuple(files), found, row.cells.get("patient") or case_id, split_of(row), mask)
+    split, patient = split_of(row), row.cells.get("patient") or case_id
+    if not found and shares and split not in ("", TRAIN):
+        raise InputError(f"{row.place}: expected a class, or the split {TRAIN!r}: without one nothing can be judged.")
+    return ClassifiedImage(case_id, tuple(files), found, patient, split, mask, shares)
+
+
+def _shares(row: Row, classes: Sequence[str]) -> tuple[float, ...]:
+    """How much speaks for each class; empty where the row does not say."""
+    cells = [row.cells.get(SHARE + name, "") for name in classes]
+    if not any(cells):
+        return ()
+    try:
+        shares = tuple(map(float, cells))
+    except ValueError:
+        shares = ()
+    if not shares or min(shares) < 0 or abs(sum(shares) - 1) > TOLERANCE:
+        got = ", ".join(cell or "nothing" for cell in cells)
+        raise InputError(f"{row.place}: expected shares of 0 and more that are 1 in all, got {got}.")
+    return shares
 
 
 def _class(row: Row, classes: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ class ImageSample:
     image:
         float32 ``(channel, x, y[, z])`` of the network's size.
     target:
-        float32 ``(class,)``, 1 for the classes that the image is of.
+        float32 ``(class,)``, 1 for the classes that the image is of, or the shares of what speaks for them.
     mask:
         uint8 ``(1, x, y[, z])``: what a network of two tasks learns to outline; None where the recipe has no such loss.
     beside:
@@ -100,7 +100,9 @@ def _sample(one: ClassifiedImage, volume: Volume, recipe: Recipe) -> ImageSample
 
 
 def target_of(image: ClassifiedImage, classes: Sequence[str]) -> torch.Tensor:
-    """1 for each class that the image is of, ``(class,)``."""
+    """1 for each class that the image is of, ``(class,)``, or what speaks for each."""
+    if image.shares:
+        return torch.tensor(image.shares)
     return torch.tensor([float(name in image.classes) for name in classes])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -29,12 +29,15 @@ class Division(Generic[AnyCase]):
         Number of folds; 0 when the data fixes what is held out.
     seed:
         What the patients were shuffled with.
+    only_trained:
+        Ids of cases that are never held out; where their part is, they are not trained on either.
     """
 
     cases: tuple[AnyCase, ...]
     parts: Mapping[str, str]
     folds: int
     seed: int
+    only_trained: frozenset[str] = frozenset()
 
     @property
     def choices(self) -> tuple[int, ...]:
@@ -49,15 +52,12 @@ class Division(Generic[AnyCase]):
         SettingsError
             There is no such fold.
         """
-        if self.folds and not 0 <= fold < self.folds:
-            raise SettingsError(f"Expected a fold from 0 to {self.folds - 1}, got {fold}.")
-        part = f"fold {fold}" if self.folds else VALIDATION
-        return [case for case in self.cases if self.parts[case.id] == part]
+        away = self._away(fold)
+        return [case for case in self.cases if self.parts[case.id] == away and case.id not in self.only_trained]
 
     def training(self, fold: int) -> list[AnyCase]:
         """The cases that a run of this fold is trained on."""
-        away = {case.id for case in self.held_out(fold)}
-        return [case for case in self.cases if case.id not in away and self.parts[case.id] != TEST]
+        return [case for case in self.cases if self.parts[case.id] not in (self._away(fold), TEST)]
 
     @property
     def test(self) -> list[AnyCase]:
@@ -66,8 +66,8 @@ class Division(Generic[AnyCase]):
 
     def parts_in(self, fold: int) -> dict[str, str]:
         """Case id to ``train``, ``validation`` or ``test`` in a run of this fold."""
-        groups = {TRAIN: self.training(fold), VALIDATION: self.held_out(fold), TEST: self.test}
-        return {case.id: part for part, group in groups.items() for case in group}
+        names = {self._away(fold): VALIDATION, TEST: TEST}
+        return {case_id: names.get(part, TRAIN) for case_id, part in self.parts.items()}
 
     def words(self, fold: int) -> str:
         """How a run of this fold was divided, for a model's card."""
@@ -75,9 +75,18 @@ class Division(Generic[AnyCase]):
             return f"fold {fold} of {self.folds}, patients shuffled with seed {self.seed}"
         return "as the data set's table divides them"
 
+    def _away(self, fold: int) -> str:
+        if self.folds and not 0 <= fold < self.folds:
+            raise SettingsError(f"Expected a fold from 0 to {self.folds - 1}, got {fold}.")
+        return f"fold {fold}" if self.folds else VALIDATION
+
 
 def divide(
-    cases: Sequence[AnyCase], folds: int, seed: int, presence: Mapping[str, frozenset[int]] | None = None
+    cases: Sequence[AnyCase],
+    folds: int,
+    seed: int,
+    presence: Mapping[str, frozenset[int]] | None = None,
+    only_trained: Collection[str] = (),
 ) -> Division[AnyCase]:
     """Divide the cases as the data says, or into folds of patients.
 
@@ -93,6 +102,8 @@ def divide(
         Number of folds, and what shuffles the patients.
     presence:
         Case id to the structures that its label holds; None spreads patients alone.
+    only_trained:
+        Ids of cases that are never held out.
 
     Raises
     ------
@@ -103,7 +114,7 @@ def divide(
     if any(case.split == VALIDATION for case in cases):
         if not any(case.split == TRAIN for case in cases):
             raise SettingsError("Expected cases of the split 'train' beside those of 'validation', got none.")
-        return Division(cases, {case.id: case.split for case in cases}, 0, seed)
+        return Division(cases, {case.id: case.split for case in cases}, 0, seed, frozenset(only_trained))
     structures: dict[str, set[int]] = defaultdict(set)
     for case in cases:
         if case.split != TEST:
@@ -119,6 +130,5 @@ def divide(
     rarest_first = sorted(counts, key=lambda value: (counts[value], value))
     shuffled.sort(key=lambda patient: [value not in structures[patient] for value in rarest_first])
     fold_of = {patient: f"fold {place % folds}" for place, patient in enumerate(shuffled)}
-    return Division(
-        cases, {case.id: TEST if case.split == TEST else fold_of[case.patient] for case in cases}, folds, seed
-    )
+    parts = {case.id: TEST if case.split == TEST else fold_of[case.patient] for case in cases}
+    return Division(cases, parts, folds, seed, frozenset(only_trained))

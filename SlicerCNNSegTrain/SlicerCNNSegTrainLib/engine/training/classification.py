@@ -84,7 +84,7 @@ class ClassificationTask:
         self._slices, self._across = recipe.framing.slices, across
         others = {name: p for name, p in recipe.augmentation.items() if name not in across}
         self._augmentation = build_augmentation(others, flat=recipe.flat)
-        self._groups = _groups(training)
+        self._groups = _groups(_classes_of(training, multi_label=recipe.multi_label))
         counts = torch.stack([sample.target for sample in training]).sum(0)
         weights = torch.ones(len(counts))
         if recipe.class_weights == "balanced":
@@ -135,7 +135,7 @@ class ClassificationTask:
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """AUC, accuracy and calibration error of the held-out images, and the AUC of each class by its name."""
         rows = self._ranks.gather(self._probabilities(network, self._held_out).tolist())
-        truth = torch.stack([sample.target for sample in self._validation]).numpy() > 0
+        truth = _classes_of(self._validation, multi_label=self._recipe.multi_label).numpy()
         names = self._recipe.class_names
         cases = [sample.id for sample in self._validation]
         table = table_of(cases, names, truth, np.array(rows), multi_label=self._recipe.multi_label)
@@ -210,8 +210,13 @@ def table_of(
     )
 
 
-def _groups(samples: Sequence[ImageSample]) -> list[list[int]]:
+def _classes_of(samples: Sequence[ImageSample], *, multi_label: bool) -> torch.Tensor:
+    """Booleans ``(image, class)``: what each image is of; where classes exclude each other, what most speaks for."""
+    targets = torch.stack([sample.target for sample in samples])
+    return targets > 0 if multi_label else targets >= targets.amax(1, keepdim=True)
+
+
+def _groups(targets: torch.Tensor) -> list[list[int]]:
     """The indices of the images of each class, and of those of none; an image of several is in several."""
-    targets = torch.stack([sample.target for sample in samples]) > 0
     groups = [torch.nonzero(column)[:, 0].tolist() for column in (*targets.T, ~targets.any(1))]
     return [group for group in groups if group]
