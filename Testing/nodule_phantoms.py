@@ -35,8 +35,8 @@ CORE_HU, CORE_SHARE = (-20.0, 60.0), (0.45, 0.7)
 """Of the solid part of a part-solid nodule; its diameter as a share of the whole."""
 
 VESSEL_HU = 30.0
-FINER = 5
-"""Points along each edge of a voxel on which is counted what a nodule covers."""
+FINER_MM, FINER = 0.3, (2, 5)
+"""How far apart the points are on which is counted what a nodule covers; fewest and most along an edge of a voxel."""
 
 TISSUE_HU = -400.0
 """Half-way from lung to soft tissue."""
@@ -331,26 +331,30 @@ def _coverage(nodule: Nodule, geometry: Geometry, blur_mm: float) -> tuple[tuple
     middle = geometry.ijk_from_ras(np.asarray(nodule.center_ras_mm))
     low = np.maximum(np.floor(middle - reach), 0).astype(int)
     high = np.minimum(np.ceil(middle + reach) + 1, geometry.size_ijk).astype(int)
-    axes = [a + (np.arange((b - a) * FINER) + 0.5) / FINER - 0.5 for a, b in zip(low, high, strict=True)]
+    finer = np.clip(np.ceil(geometry.spacing_mm / FINER_MM), *FINER).astype(int)
+    axes = [a + (np.arange((b - a) * n) + 0.5) / n - 0.5 for a, b, n in zip(low, high, finer, strict=True)]
     k, j, i = np.meshgrid(*axes[::-1], indexing="ij")
     points = geometry.ras_from_ijk(np.stack([i, j, k], axis=-1))
     depth = nodule.depth(points)
     whole = depth <= 1
     solid = {SOLID: whole, NON_SOLID: np.zeros_like(whole), PART_SOLID: depth <= nodule.core_share}[nodule.kind]
-    sigma = blur_mm / geometry.spacing_mm[::-1] * FINER
+    finer = finer[::-1]
+    sigma = blur_mm / geometry.spacing_mm[::-1] * finer
     painted = [(nodule.in_vessel(points), VESSEL_HU)] if nodule.vessel_mm else []
     painted.append((whole, nodule.hu))
     if nodule.kind == PART_SOLID:
         painted.append((solid, nodule.core_hu))
-    blurred = tuple((_block_means(ndimage.gaussian_filter(part.astype(np.float32), sigma)), hu) for part, hu in painted)
+    blurred = tuple(
+        (_block_means(ndimage.gaussian_filter(part.astype(np.float32), sigma), finer), hu) for part, hu in painted
+    )
     where = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
-    return where, _Covered(_block_means(whole), _block_means(solid), blurred)
+    return where, _Covered(_block_means(whole, finer), _block_means(solid, finer), blurred)
 
 
-def _block_means(fine: np.ndarray) -> np.ndarray:
-    """The mean over each voxel of the image."""
-    k, j, i = (n // FINER for n in fine.shape)
-    return fine.reshape(k, FINER, j, FINER, i, FINER).mean(axis=(1, 3, 5))
+def _block_means(fine: np.ndarray, finer: np.ndarray) -> np.ndarray:
+    """The mean over each voxel of the image, which has ``finer`` points along k, j, i."""
+    (c, b, a), (k, j, i) = finer, np.array(fine.shape) // finer
+    return fine.reshape(k, c, j, b, i, a).mean(axis=(1, 3, 5))
 
 
 def _triple(values: Sequence[float] | np.ndarray) -> Triple:

@@ -39,7 +39,14 @@ class Scan:
 
 
 def scan_with_nodules(
-    background: Volume, lung: np.ndarray, rng: np.random.Generator, count: int, *, noise_hu: float, blur_mm: float
+    background: Volume,
+    lung: np.ndarray,
+    rng: np.random.Generator,
+    count: int,
+    *,
+    noise_hu: float,
+    blur_mm: float,
+    smallness: float = 1.0,
 ) -> Scan:
     """About ``count`` nodules of 4-30 mm, of all kinds, free, at vessels and at the pleura, that don't touch.
 
@@ -49,12 +56,15 @@ def scan_with_nodules(
         A CT and its lungs, shape ``(k, j, i)``.
     noise_hu, blur_mm:
         Inside of nodules; as the background has it.
+    smallness:
+        1: as many from 4 to 8 mm as from 8 to 16; above 1: more small ones.
     """
+    low, high = np.log(SIZES_MM)
     wall = wall_mask(background.array[0], background.geometry)
     around = surroundings(background, lung, wall)
     nodules, kinds_of_place = [], []
     for touching in rng.permutation(np.resize(TOUCHING, count)).tolist():
-        diameter_mm = float(np.exp(rng.uniform(*np.log(SIZES_MM))))
+        diameter_mm = float(np.exp(low + (high - low) * rng.uniform() ** smallness))
         found = places(
             background, lung, rng, 4, radius_mm=diameter_mm / 2, touching=touching, apart_mm=1.0, around=around
         )

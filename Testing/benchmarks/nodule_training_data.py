@@ -2,7 +2,7 @@
 
 ::
 
-    python Testing/benchmarks/nodule_training_data.py FOLDER --scans 60 --validation 8
+    python Testing/benchmarks/nodule_training_data.py FOLDER
 """
 
 from __future__ import annotations
@@ -23,12 +23,26 @@ SEED = 20_000
 """The first scan's; the benchmark's test scans begin elsewhere."""
 
 
-def make_scan(seed: int, count: int) -> Scan:
+PLANE_MM, SLICES_MM = (0.65, 0.9), (1.0, 1.25, 1.5, 2.0)
+"""Spacings of thin-slice chest CT."""
+
+RESAMPLED_MM, RESAMPLED_SHARE = 1.5, 0.25
+"""Of collections that are handed out on one coarser grid, and how many scans are like them."""
+
+SMALLNESS = 2.0
+"""Of training's nodules: half are below 6.6 mm. The benchmark's are not drawn like that."""
+
+
+def make_scan(seed: int, count: int, smallness: float = 1.0) -> Scan:
     """A formula-made lung with about ``count`` nodules, as a scanner would show it."""
     rng = np.random.default_rng(seed)
-    background = lung_background(rng)
+    plane = float(rng.uniform(*PLANE_MM))
+    spacing_mm = plane, plane, float(rng.choice(SLICES_MM))
+    if rng.random() < RESAMPLED_SHARE:
+        spacing_mm = (RESAMPLED_MM,) * 3
+    background, blur_mm = lung_background(rng, spacing_mm), float(rng.uniform(0.3, 0.7))
     scan = scan_with_nodules(
-        background.volume, background.lung, rng, count, noise_hu=3.0, blur_mm=float(rng.uniform(0.3, 0.7))
+        background.volume, background.lung, rng, count, noise_hu=3.0, blur_mm=blur_mm, smallness=smallness
     )
     return replace(scan, volume=scanned(scan.volume, rng))
 
@@ -37,16 +51,16 @@ def main() -> None:
     """Make the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scans", type=int, default=60)
+    parser.add_argument("--scans", type=int, default=140)
     parser.add_argument("--first", type=int, default=0, help="number of the first scan, to go on or to share the work")
-    parser.add_argument("--validation", type=int, default=8, help="of these, held out to choose the weights by")
-    parser.add_argument("--nodules", type=int, default=7, help="in each scan")
+    parser.add_argument("--validation", type=int, default=4, help="of these, held out to choose the weights by")
+    parser.add_argument("--nodules", type=int, default=12, help="in each scan")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(options.first, options.first + options.scans):
         name, split = f"lung_{number:03d}", "validation" if number < options.validation else "train"
-        scan = make_scan(SEED + number, options.nodules)
+        scan = make_scan(SEED + number, options.nodules, SMALLNESS)
         write_scan(options.folder, name, scan)
         rows.append((name, split, scan.marks))
         write_table(options.folder / "nodules.csv", rows)
