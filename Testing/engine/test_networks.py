@@ -245,6 +245,7 @@ def test_parts_end_at_dots():
         ("resnet10", {"conv1_t_stride": [2, 2, 1]}, (32, 32, 16)),
         ("resnet10", {"no_max_pool": True}, (8, 8, 8)),
         ("VGG", {"widths": [8, 8]}, (4, 4, 4)),
+        ("PlainUNet", {"widths": [4, 4, 4, 4]}, (8, 8, 8)),
         ("Inception", {"widths": [16]}, (8, 8, 8)),
         ("DenseNet121", {"block_config": [1, 1]}, (8, 8, 8)),
     ],

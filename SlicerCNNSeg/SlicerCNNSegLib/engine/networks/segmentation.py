@@ -1,4 +1,4 @@
-"""The segmentation networks: MONAI's, two that also classify, and nnU-Net's."""
+"""The segmentation networks: MONAI's, two that also classify, MeshNet, the first U-Net, and nnU-Net's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from monai.networks import nets
 from monai.utils import ensure_tuple_rep
 
-from . import nnunet
+from . import meshnet, nnunet, plain_unet
 from .facts import CLASSIFICATION, SEGMENTATION, NetworkFacts
 from .multitask import SegResNetMultiTask, VGGMultiTask
 from .registry import register_network
@@ -84,6 +84,8 @@ def register() -> None:
         ),
     ):
         register_network(builder.__name__, builder, facts, refine)
+    register_network(meshnet.MeshNet.__name__, meshnet.MeshNet, meshnet.FACTS)
+    register_network(plain_unet.PlainUNet.__name__, plain_unet.PlainUNet, plain_unet.FACTS, plain_unet.refined)
     for own in (nnunet.PlainConvUNet, nnunet.ResidualEncoderUNet):
         register_network(own.__name__, own, nnunet.FACTS, nnunet.refined)
 
