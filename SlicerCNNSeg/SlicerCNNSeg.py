@@ -2,20 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
 
 import qt
 import slicer
 import vtk
-from slicer import (
-    vtkMRMLMarkupsROINode,
-    vtkMRMLScalarVolumeNode,
-    vtkMRMLSegmentationNode,
-    vtkMRMLTableNode,
-)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -25,19 +17,20 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from SlicerCNNSegLib.engine.catalogue import list_models
-from SlicerCNNSegLib.engine.classification.around import MARGIN_MM
 from SlicerCNNSegLib.engine.errors import CNNSegError, InputError
 from SlicerCNNSegLib.engine.package import ModelPackage
-from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, DEVICES, EXPLANATIONS, PRECISIONS, SegmentationSettings
+from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL, SegmentationSettings
 from SlicerCNNSegLib.widgets.channel_inputs import ChannelInputs
 from SlicerCNNSegLib.widgets.classify_run import ClassifyRequest, ClassifyRun
-from SlicerCNNSegLib.widgets.classify_tab import WHERE, ClassifyTab
+from SlicerCNNSegLib.widgets.classify_tab import ClassifyTab
 from SlicerCNNSegLib.widgets.compare_run import CompareRequest, CompareRun
 from SlicerCNNSegLib.widgets.detect_run import DetectRequest, DetectRun
 from SlicerCNNSegLib.widgets.detect_tab import DetectTab
 from SlicerCNNSegLib.widgets.export_run import ExportRequest, ExportRun
-from SlicerCNNSegLib.widgets.packages import ensure_packages
-from SlicerCNNSegLib.widgets.run_status import RunStatus
+from SlicerCNNSegLib.widgets.model_menu import ModelMenu
+from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
+from SlicerCNNSegLib.widgets.panel_parameters import SlicerCNNSegParameterNode
+from SlicerCNNSegLib.widgets.run_status import ERROR_STYLE, RunStatus
 from SlicerCNNSegLib.widgets.segment_run import SegmentRequest, SegmentRun
 from SlicerCNNSegLib.widgets.segment_tab import SegmentTab
 from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
@@ -91,42 +84,6 @@ def registerSegmentEditorEffect():
     effect.self().register()
 
 
-@parameterNodeWrapper
-class SlicerCNNSegParameterNode:
-    """What the panel keeps in the scene: the fields of the tasks' settings and the nodes."""
-
-    task: Annotated[str, Choice([tab.task for tab in TABS])] = SegmentTab.task
-    inputVolume: vtkMRMLScalarVolumeNode
-    inputVolume2: vtkMRMLScalarVolumeNode
-    inputVolume3: vtkMRMLScalarVolumeNode
-    inputVolume4: vtkMRMLScalarVolumeNode
-
-    model: str = DEFAULT_MODEL
-    region: vtkMRMLMarkupsROINode
-    outputSegmentation: vtkMRMLSegmentationNode
-    volumesTable: vtkMRMLTableNode
-
-    detector: str = ""
-    findingsTable: vtkMRMLTableNode
-    earlierFindings: vtkMRMLTableNode
-    earlierDate: str = ""
-    laterDate: str = ""
-
-    classifier: str = ""
-    classifyWhere: Annotated[str, Choice(list(WHERE))] = WHERE[0]
-    classifyRegion: vtkMRMLMarkupsROINode
-    classifySegmentation: vtkMRMLSegmentationNode
-    margin: Annotated[float, WithinRange(0, 100)] = MARGIN_MM
-    explain: Annotated[str, Choice(list(EXPLANATIONS))] = ""
-    classesTable: vtkMRMLTableNode
-    heatMap: vtkMRMLScalarVolumeNode
-
-    device: Annotated[str, Choice(list(DEVICES))] = "auto"
-    precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
-    mirror: bool = False
-    force: bool = False
-
-
 class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: shows the parameter node, starts runs and shows how they go; each task has a tab."""
 
@@ -148,6 +105,8 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._status = RunStatus(self.ui, self.logic.cancel, _("under Advanced"))
         self._inputs = ChannelInputs(self.ui)
         self._tabs = [self._makeTab(tab) for tab in TABS]
+        buttons = (self.ui.modelMenuButton, self.ui.detectorMenuButton, self.ui.classifierMenuButton)
+        self._modelMenu = ModelMenu(buttons, self._modelAdded, self._modelRemoved, self._sayOfModels)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
@@ -158,8 +117,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded: no process is left behind."""
         self.logic.close()
-        for tab in self._tabs:
-            tab.close()
+        self._modelMenu.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -225,7 +183,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
             self._status.say("")
             try:
-                ensure_packages(self.resourcePath("SlicerCNNSeg-requirements.txt"), _("CNNSeg"))
+                ensure_packages(REQUIREMENTS, _("CNNSeg"))
                 started = time.monotonic()
                 self.logic.start(
                     makeRequest(),
@@ -236,6 +194,24 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._status.show_problem(error)
             finally:
                 self._updateFromParameterNode()
+
+    def _modelAdded(self, modelId):
+        """Choose a new model in the tab of its task."""
+        tabs = [tab for tab in self._tabs if tab.model_added(modelId)]
+        if tabs and not self.logic.running:
+            place = self.ui.taskTabs.tabText([tab.task for tab in TABS].index(tabs[0].task)).replace("&&", "&")
+            self._status.say(_("{id} is there; it is the chosen model of the tab {tab}.").format(id=modelId, tab=place))
+        self._updateFromParameterNode()
+
+    def _modelRemoved(self, modelId):
+        """Choose another model where this one was chosen."""
+        for tab in self._tabs:
+            tab.model_removed(modelId)
+        self._updateFromParameterNode()
+
+    def _sayOfModels(self, text, isProblem):
+        if not self.logic.running:
+            self._status.say(text, ERROR_STYLE if isProblem else "")
 
     def onTaskChanged(self, index):
         """Keep which tab is shown; what was said is of the other one."""

@@ -20,7 +20,7 @@ from SlicerCNNSegLib.engine.catalogue import list_models, user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.files.paths import safe_name
 from SlicerCNNSegLib.engine.settings import DEVICES
-from SlicerCNNSegLib.widgets.packages import ensure_packages
+from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
 from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
@@ -44,8 +44,6 @@ from SlicerCNNSegTrainLib.widgets.run_watch import CHECK, CURVES, EVALUATION, PL
 
 CHECKING, PLANNING, TRAINING = "check", "plan", "train"
 """What the process is doing."""
-
-REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
 
 
 class SlicerCNNSegTrain(ScriptedLoadableModule):

@@ -14,7 +14,7 @@ from SlicerCNNSegLib.engine.errors import CNNSegError, InputError
 from SlicerCNNSegLib.scene.previews import remove_previews, show_preview
 from SlicerCNNSegLib.scene.records import tag_segment
 from SlicerCNNSegLib.scene.segment_writing import new_segment_image
-from SlicerCNNSegLib.widgets.packages import ensure_packages
+from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
 from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
 
 MODULE_FOLDER = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self._forget()
             self._form.status.say("")
             try:
-                ensure_packages(MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt", _("CNNSeg"))
+                ensure_packages(REQUIREMENTS, _("CNNSeg"))
                 request = self._request()
                 if request is not None:
                     self._run = EffectRun(slicer.mrmlScene, shared_worker(), self._form.status.show_progress, self._end)

@@ -79,6 +79,28 @@ def test_a_licence_is_shown_and_accepted_with_an_option(cnnseg, models, tmp_path
     assert cnnseg("models", "install", tmp_path / "blob.zip", "--accept-licence").status == 0
 
 
+def test_an_installation_is_told_to_programs(cnnseg, models, tmp_path, monkeypatch):
+    """One JSON object per line: how far it is, the licence as long as it is not accepted, the end."""
+    set_licence(models, "CC BY-NC 4.0")
+    (models / "blob" / "LICENSE").write_text("Not for sale.")
+    cnnseg("models", "pack", "blob", "-o", tmp_path / "blob.zip")
+    monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "there"))
+    outcome = cnnseg("models", "install", tmp_path / "blob.zip", "--json")
+    events = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.status == 2
+    assert {event["event"] for event in events[:-2]} == {"progress"}
+    title = json.loads((models / "blob" / "configs" / "metadata.json").read_text())["cnnseg"]["title"]
+    about = {"id": "blob", "title": title, "licence": "CC BY-NC 4.0"}
+    assert events[-2] == {"event": "licence", **about, "text": "Not for sale."}
+    assert (events[-1]["event"], events[-1]["error"], events[-1]["status"]) == ("error", "LicenceError", 2)
+    outcome = cnnseg("models", "install", tmp_path / "blob.zip", "--json", "--accept-licence")
+    events = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.status == 0
+    assert events[-2] == {"event": "progress", "fraction": 1.0, "stage": "Installed"}
+    folder = str(tmp_path / "there" / "blob")
+    assert events[-1] == {"event": "installed", **about, "version": "0.0.1", "task": "segmentation", "folder": folder}
+
+
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\n", 2), ("", 2)])
 def test_a_licence_is_asked_for_in_a_terminal(cnnseg, models, tmp_path, monkeypatch, answer, status):
     class Terminal(io.StringIO):

@@ -100,7 +100,7 @@ class States:
         panel.enter()
         self.save(panel.parent, "ready")
         self.segment(panel, volume)
-        self.import_weights(panel)
+        self.manage_models(panel)
         self.detect(panel)
         self.classify(panel, volume)
         self.effect(volume)
@@ -137,15 +137,29 @@ class States:
         volume.SetName("MRHead")
         ui.inputVolumeSelector.setMRMLScene(volume.GetScene())
 
-    def import_weights(self, panel: Any) -> None:
-        """The dialog for bare weights: empty, and with what is missing."""
-        panel.ui.importButton.click()
-        dialog = panel._tabs[0].model_import
-        self.save(dialog.dialog, "import-empty")
-        dialog.ui.idEdit.text = "brain-unet"
-        dialog.ui.startImportButton.click()
-        self.save(dialog.dialog, "import-missing")
-        dialog.close()
+    def manage_models(self, panel: Any) -> None:
+        """The dialogs that install a model and import bare weights: empty, with what is missing, and a licence."""
+        menu = panel._modelMenu
+        menu.installing.open()
+        self.save(menu.installing.dialog, "install-zoo")
+        ui = menu.installing.ui
+        ui.sourceComboBox.currentIndex = 3
+        ui.startInstallButton.click()
+        self.save(menu.installing.dialog, "install-address")
+        ui.sourceComboBox.currentIndex = 1
+        text = "Creative Commons Attribution-NonCommercial 4.0\n\nYou may not use the material for commercial purposes."
+        menu.installing._show_licence({"title": LONG, "licence": "CC BY-NC 4.0", "text": text})
+        menu.installing._say("Read the licence; nothing is installed before it is accepted.")
+        self.save(menu.installing.dialog, "install-licence")
+        menu.installing.close()
+        menu.importing.open()
+        self.save(menu.importing.dialog, "import-empty")
+        menu.importing.ui.idEdit.text = "brain-unet"
+        menu.importing.ui.startImportButton.click()
+        self.save(menu.importing.dialog, "import-missing")
+        menu.importing.close()
+        menu.menu.aboutToShow.emit()
+        self.save(menu.remove_menu, "remove-menu")
 
     def detect(self, panel: Any) -> None:
         """The tab Detect & follow up before and after a run, under review, and against an earlier date."""

@@ -54,3 +54,13 @@ def scene_ids() -> set[str]:
     import slicer
 
     return {node.GetID() for node in slicer.mrmlScene.GetNodes() if not node.GetSingletonTag()}
+
+
+def choose(menu: Any, *texts: str) -> None:
+    """Choose an entry of a menu, or of one of its sub-menus, as its user does; a greyed one does nothing."""
+    menu.aboutToShow.emit()
+    action = next(action for action in menu.actions() if action.text == texts[0])
+    if texts[1:]:
+        choose(action.menu(), *texts[1:])
+    elif action.enabled:
+        action.trigger()

@@ -103,6 +103,7 @@ WIDGETS = FORMS[0].parents[2] / "SlicerCNNSegLib" / "widgets"
 PARTS = {
     "SlicerCNNSeg": ("segment_tab", "detect_tab", "classify_tab", "findings_review", "follow_up_form"),
     "SlicerCNNSegImport": ("model_import",),
+    "SlicerCNNSegInstall": ("model_install",),
 }
 """Files that use the widgets of a form."""
 

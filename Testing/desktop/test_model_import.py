@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from desktop.task_tabs import choose
 
 FIELDS = {
     "idEdit": "my-unet",
@@ -18,13 +19,13 @@ NETWORK = '{"_target_": "UNet", "channels": [4, 8], "strides": [2]}'
 
 @pytest.fixture
 def a_dialog(desktop, a_panel, monkeypatch, tmp_path):
-    """The dialog as the button of the tab Segment opens it; the user has no models yet."""
+    """The dialog as the menu of models opens it; the user has no models yet."""
     monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
     desktop.show_properties_to("SlicerCNNSegLib.widgets.model_import")
     a_panel.enter()
-    a_panel.ui.importButton.click()
-    yield a_panel._tabs[0].model_import
-    a_panel._tabs[0].model_import.close()
+    choose(a_panel._modelMenu.menu, "Import weights...")
+    yield a_panel._modelMenu.importing
+    a_panel._modelMenu.importing.close()
 
 
 def fill_in(dialog, weights, network=NETWORK):
@@ -78,7 +79,10 @@ def test_weights_that_do_not_fit_are_told_in_words_and_those_that_fit_are_the_ch
     assert a_dialog.ui.importStatusLabel.text == ""
     assert not a_dialog.dialog.visible
     assert a_panel.logic.getParameterNode().model == "my-unet"
-    assert a_panel.ui.modelComboBox.currentText == "my-unet"
+    box = a_panel.ui.modelComboBox
+    assert box.currentText == "my-unet"
+    assert box.model().item(box.currentIndex).isEnabled()
+    assert a_panel.ui.statusLabel.text == "my-unet is there; it is the chosen model of the tab Segment."
     assert a_panel.ui.modelInfoLabel.text == "Finds: Left, Right\nImages: MR. Licence: MIT"
 
 

@@ -32,7 +32,11 @@ def test_an_empty_scene_says_what_is_missing(a_panel):
 
 def test_models_are_listed_with_what_they_find(a_panel):
     box = a_panel.ui.modelComboBox
-    assert [box.itemText(n) for n in range(box.count)] == ["broken (cannot be used)", "Test model", "Test model"]
+    assert [box.itemText(n) for n in range(box.count)] == [
+        "broken (cannot be used)",
+        "Test model (tiny-mr)",
+        "Test model (two-channels)",
+    ]
     assert a_panel.ui.modelInfoLabel.text == "Finds: Blob\nImages: MR. Licence: Apache-2.0"
 
 

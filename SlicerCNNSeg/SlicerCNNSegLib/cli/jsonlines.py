@@ -53,6 +53,24 @@ def emit_error(error: Exception) -> None:
     emit("error", error=type(kind).__name__, message=one_line(error), status=status_of(error))
 
 
+class JsonProgress:
+    """Tells a parent process how far a command is that has no cases: ``progress`` with ``fraction`` and ``stage``."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._next_report, self._stage = clock, 0.0, ""
+
+    def report(self, fraction: float, stage: str) -> None:
+        """Write ``progress``, unless the same stage was told just now."""
+        now = self._clock()
+        if now >= self._next_report or stage != self._stage:
+            self._next_report, self._stage = now + INTERVAL_S, stage
+            emit("progress", fraction=round(fraction, 4), stage=stage)
+
+    def cancelled(self) -> bool:
+        """Never: a parent stops the process."""
+        return False
+
+
 class JsonObserver:
     """Tells a parent process about a cohort.
 

@@ -26,7 +26,7 @@ from .status import SOME_FAILED, STOPPED, UsageError, one_line, status_of
 from .terminal import say_error
 
 COMMANDS = (segment, classify, detect, models, evaluate, demo)
-TOLD_IN_JSON = ("segment", "classify", "detect")
+TOLD_IN_JSON = (["segment"], ["classify"], ["detect"], ["models", "install"])
 """Commands that tell of errors by JSON objects, where that is asked for."""
 
 DESCRIPTION = "Segment and classify medical images, and find nodules in them, with convolutional networks."
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         known = isinstance(error, CNNSegError | UsageError)
         say_error(one_line(error), error if debug else None)
-        if argv[:1] and argv[0] in TOLD_IN_JSON and "--json" in argv:
+        if "--json" in argv and (argv[:1] in TOLD_IN_JSON or argv[:2] in TOLD_IN_JSON):
             emit_error(error)
         return status_of(error) if known else SOME_FAILED
 

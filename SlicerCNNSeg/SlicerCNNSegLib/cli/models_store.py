@@ -13,6 +13,8 @@ from pathlib import Path
 from ..engine.catalogue import CatalogueEntry, find_model, list_models
 from ..engine.nnunet.reading import CHECKPOINTS, Choice
 from ..engine.package import ModelPackage
+from ..engine.progress import Progress
+from .jsonlines import JsonProgress, emit
 from .status import DONE, SOME_FAILED
 from .terminal import TerminalProgress, table
 
@@ -73,6 +75,11 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     installing.add_argument(
         "--offline", action="store_true", help="never use the network (as CNNSEG_OFFLINE=1 in the environment)"
+    )
+    installing.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object per line for programs: progress, licence (to be accepted), installed, error",
     )
     installing.set_defaults(execute=execute_install)
     removing = actions.add_parser(
@@ -139,7 +146,8 @@ def execute_install(arguments: argparse.Namespace) -> int:
 
     checksum = Checksum.parse(arguments.checksum) if arguments.checksum else None
 
-    with _progress() as progress:
+    show_licence = _tell_licence if arguments.json else acknowledge
+    with _progress(as_json=arguments.json) as progress:
         package = install(
             arguments.source,
             checksum=checksum,
@@ -147,10 +155,14 @@ def execute_install(arguments: argparse.Namespace) -> int:
             offline=arguments.offline,
             keep_refused=arguments.keep_refused,
             choice=Choice(arguments.id, arguments.configuration, arguments.checkpoint),
-            acknowledge=lambda package, text: acknowledge(package, text, accepted=arguments.accept_licence),
+            acknowledge=lambda package, text: show_licence(package, text, accepted=arguments.accept_licence),
             progress=progress,
         )
-    print(f"Installed {package.id} {package.version} ({package.licence}) in {package.folder}")
+    if arguments.json:
+        about = {"id": package.id, "version": package.version, "title": package.title, "licence": package.licence}
+        emit("installed", **about, task=package.task, folder=str(package.folder))
+    else:
+        print(f"Installed {package.id} {package.version} ({package.licence}) in {package.folder}")
     return DONE
 
 
@@ -212,7 +224,10 @@ def execute_pack(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[TerminalProgress]:
+def _progress(*, as_json: bool = False) -> Iterator[Progress]:
+    if as_json:
+        yield JsonProgress()
+        return
     progress = TerminalProgress()
     try:
         yield progress
@@ -239,3 +254,9 @@ def acknowledge(package: ModelPackage, text: str, *, accepted: bool) -> bool:
     sys.stderr.write(f"Do you accept the licence {package.licence}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _tell_licence(package: ModelPackage, text: str, *, accepted: bool) -> bool:
+    """Tell a program of the licence; it asks its user, and comes again with --accept-licence."""
+    emit("licence", id=package.id, title=package.title, licence=package.licence, text=text)
+    return accepted

@@ -27,6 +27,11 @@ class CatalogueEntry:
     package: ModelPackage | None
     problem: str = ""
 
+    @property
+    def installed(self) -> bool:
+        """Whether it is the user's own, and not one that came with CNNSeg."""
+        return self.folder.parent.resolve() == user_models_folder().resolve()
+
 
 def list_models() -> list[CatalogueEntry]:
     """Every model folder, the user's own first hiding embedded ones of the same id; sorted by id.

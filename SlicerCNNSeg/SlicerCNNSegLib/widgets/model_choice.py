@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
@@ -57,9 +58,8 @@ class ModelChoice:
         ]
         self._updating = True
         self._combo_box.clear()
-        for number, entry in enumerate(self._entries):
-            name = entry.package.title if entry.package else _("{id} (cannot be used)").format(id=entry.id)
-            self._combo_box.addItem(name)
+        for number, (entry, name) in enumerate(zip(self._entries, names_of(self._entries), strict=True)):
+            self._combo_box.addItem(name if entry.package else _("{id} (cannot be used)").format(id=name))
             if entry.package is None:
                 item = self._combo_box.model().item(number)
                 item.setEnabled(False)
@@ -85,6 +85,10 @@ class ModelChoice:
     def first_usable(self) -> str:
         """Id of the first model that can be used, or empty."""
         return next((entry.id for entry in self._entries if entry.package), "")
+
+    def lists(self, model_id: str) -> bool:
+        """Whether the list has a model of that id that can be used."""
+        return any(entry.id == model_id and entry.package for entry in self._entries)
 
     @property
     def id(self) -> str:
@@ -114,6 +118,15 @@ class ModelChoice:
         # a tool tip shows HTML, and a model's texts may come from anywhere
         self._combo_box.toolTip = f"<b>{escape(package.title)}</b><br>{escape(package.description)}" if package else ""
         self._info_label.toolTip = escape(package.intended_use) if package else ""
+
+
+def names_of(entries: Sequence[CatalogueEntry]) -> list[str]:
+    """The models' titles, with the id where several have the same one; of one that cannot be read its id."""
+    titles = [entry.package.title if entry.package else entry.id for entry in entries]
+    counts = Counter(titles)
+    return [
+        title if counts[title] == 1 else f"{title} ({entry.id})" for title, entry in zip(titles, entries, strict=True)
+    ]
 
 
 def describe_model(package: ModelPackage) -> str:

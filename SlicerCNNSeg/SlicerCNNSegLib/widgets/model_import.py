@@ -13,16 +13,11 @@ from slicer.i18n import tr as _
 
 from ..engine.described.description import MATCHES, Description
 from ..engine.errors import CNNSegError, SettingsError
-from ..worker.processes import MODULE_FOLDER, child_environment, child_python
-from .packages import ensure_packages
-from .process_job import JobEnd, ProcessJob
+from ..worker.processes import MODULE_FOLDER
+from .model_command import ModelCommand
+from .packages import REQUIREMENTS, ensure_packages
+from .process_job import JobEnd
 from .run_status import ERROR_STYLE
-
-LAUNCH = "import sys; sys.path[:0] = [{folder!r}]; from SlicerCNNSegLib.cli.main import main; sys.exit(main())"
-"""Runs the command from where the library lies, whatever Python's own search path is."""
-
-ERROR = "cnnseg: error: "
-"""How the command begins the line that says what went wrong."""
 
 
 class ModelImport:
@@ -38,16 +33,16 @@ class ModelImport:
         self._on_imported = on_imported
         self.dialog = slicer.util.loadUI(str(MODULE_FOLDER / "Resources" / "UI" / "SlicerCNNSegImport.ui"))
         self.ui = slicer.util.childWidgetVariables(self.dialog)
-        self._job = ProcessJob(self._hear, self._end)
+        self._command = ModelCommand(self._end)
         self._folder: TemporaryDirectory[str] | None = None
-        self._problem = self._id = ""
+        self._id = ""
         self.ui.startImportButton.clicked.connect(self._start)
         self.ui.closeButton.clicked.connect(self._close)
 
     @property
     def running(self) -> bool:
         """Whether an import is under way."""
-        return self._job.running
+        return self._command.running
 
     def open(self) -> None:
         """Show the dialog; what was filled in before is still there."""
@@ -56,7 +51,7 @@ class ModelImport:
 
     def close(self) -> None:
         """End an import that is under way, and the dialog."""
-        self._job.close()
+        self._command.close()
         self.dialog.reject()
 
     def answers(self) -> dict[str, Any]:
@@ -95,24 +90,18 @@ class ModelImport:
 
     def _begin(self) -> None:
         answers = self.answers()
-        self._id, self._problem = Description.from_json(answers).id, ""
+        self._id = Description.from_json(answers).id
         weights = Path(self.ui.weightsPathEdit.currentPath)
         if not weights.is_file():
             raise SettingsError(f"Expected a file with weights, got {str(weights)!r}; choose one.")
-        ensure_packages(MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt", _("CNNSeg"))
+        ensure_packages(REQUIREMENTS, _("CNNSeg"))
         self._folder = TemporaryDirectory(prefix="cnnseg-import-")
         description = Path(self._folder.name) / "description.json"
         description.write_text(json.dumps(answers), encoding="utf-8")
-        command = ["models", "import", str(weights), "--description", str(description), "--accept-licence"]
-        command += ["--trust-torchscript"] * bool(self.ui.trustCheckBox.checked)
-        environment = child_environment(slicer.util.startupEnvironment())
-        self._job.start(child_python(), ["-c", LAUNCH.format(folder=str(MODULE_FOLDER)), *command], environment)
+        trust = ["--trust-torchscript"] * bool(self.ui.trustCheckBox.checked)
+        self._command.start("import", str(weights), "--description", str(description), "--accept-licence", *trust)
         self.ui.startImportButton.enabled = False
         self._say(_("Importing"))
-
-    def _hear(self, line: str) -> None:
-        if line.startswith(ERROR):
-            self._problem = line.removeprefix(ERROR)
 
     def _end(self, end: JobEnd) -> None:
         self.ui.startImportButton.enabled = True
@@ -125,11 +114,11 @@ class ModelImport:
         elif end.cancelled:
             self._say(_("Cancelled."))
         else:
-            self._say(self._problem or end.problem or _("The import failed."), ERROR_STYLE)
+            self._say(end.problem or _("The import failed."), ERROR_STYLE)
 
     def _close(self, _checked: object = None) -> None:
-        if self._job.running:
-            self._job.cancel()
+        if self._command.running:
+            self._command.cancel()
         else:
             self.dialog.reject()
 

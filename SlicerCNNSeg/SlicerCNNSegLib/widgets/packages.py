@@ -7,6 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..engine.errors import PackagesError
+from ..worker.processes import MODULE_FOLDER
+
+REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
+"""What both modules need."""
 
 TORCH_REQUIREMENT = ">=2.10"
 """Older ones can run code from a weights file (CVE-2026-24747)."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from ..engine.catalogue import list_models
 from ..engine.settings import SegmentationSettings
-from .model_import import ModelImport
 from .segment_run import SegmentRequest
 from .task_tab import StartRun, TaskTab
 from .worker_run import RunEnd
@@ -21,13 +19,6 @@ class SegmentTab(TaskTab):
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel, start_run)
         self._shown = False
-        self.model_import: ModelImport | None = None
-        ui.importButton.clicked.connect(self._import)
-
-    def close(self) -> None:
-        """End an import that is under way."""
-        if self.model_import is not None:
-            self.model_import.close()
 
     def request(self, volume_nodes) -> SegmentRequest:
         """What to segment."""
@@ -66,13 +57,3 @@ class SegmentTab(TaskTab):
         """Hide the table of volumes."""
         self._shown = False
         self.ui.volumesTableView.setMRMLTableNode(None)
-
-    def _import(self, _checked=None) -> None:
-        """Ask what bare weights are; the model that is made of them is then the chosen one."""
-        if self.model_import is None:
-            self.model_import = ModelImport(self._imported)
-        self.model_import.open()
-
-    def _imported(self, model_id: str) -> None:
-        self.models.fill(list_models())
-        self._model_chosen(model_id)

@@ -91,8 +91,20 @@ class TaskTab(ABC):
     def show_running(self, running: bool) -> None:  # noqa: B027 - most tabs have nothing to lock
         """Lock the tab's own buttons while a run is under way."""
 
-    def close(self) -> None:  # noqa: B027 - most tabs have started nothing of their own
-        """End whatever the tab itself has started."""
+    def model_added(self, model_id: str) -> bool:
+        """List a new model, and choose it if it is for this task; gives whether it is."""
+        self.models.fill(list_models())
+        mine = self.models.lists(model_id)
+        if mine:
+            self._model_chosen(model_id)
+        return mine
+
+    def model_removed(self, model_id: str) -> None:
+        """List the model no more; where it was the chosen one, another one is."""
+        self.models.fill(list_models())
+        chosen = getattr(self._parameters, self.model_parameter) if self._parameters is not None else ""
+        if chosen == model_id and not self.models.lists(model_id):  # the user's own may have hidden a shipped one
+            self._model_chosen(self.models.first_usable)
 
     def _model_chosen(self, model_id: str) -> None:
         if self._parameters is not None:

@@ -169,7 +169,7 @@ def remove(model: str) -> Path:
     """
     entry = entry_of(model)
     store = user_models_folder()
-    if entry.folder.parent.resolve() != store.resolve():
+    if not entry.installed:
         raise SettingsError(f"The model {entry.id} came with CNNSeg and stays; models in {store} can be removed.")
     try:
         if entry.folder.is_symlink():  # somebody's own folder, linked in: only the link is ours
