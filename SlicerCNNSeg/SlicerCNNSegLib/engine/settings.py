@@ -11,7 +11,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_MODEL, DEFAULT_DETECTOR = "hippocampus-mr", "nodule-detection-demo"
 AUTO, NONE = "auto", "none"
-EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion")
+EXPLANATIONS = ("", "gradcam", "gradcam++", "occlusion", "features")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ClassificationSettings:
     mirror:
         Test-time augmentation: average over the mirrorings that the model was trained with.
     explain:
-        ``gradcam``, ``gradcam++`` or ``occlusion`` gives a heat map; "" gives none.
+        ``gradcam``, ``gradcam++``, ``occlusion`` or ``features`` gives a heat map; "" gives none.
     explain_class:
         Name of the class to explain; "" is the most probable one of each region.
     layer:
@@ -118,7 +118,7 @@ class ClassificationSettings:
             raise SettingsError(f"Expected an explanation out of {known}, or none, got {self.explain!r}.")
         if not self.explain and (self.explain_class or self.layer or self.sanity):
             raise SettingsError("Expected a kind of explanation with its class, layer or sanity check, got none.")
-        if self.layer and self.explain == EXPLANATIONS[-1]:
+        if self.layer and self.explain == "occlusion":
             raise SettingsError(f"Occlusion looks at no layer, got {self.layer!r}; choose gradcam, or leave it out.")
         if self.dropout_samples < 0 or self.dropout_samples == 1:
             raise SettingsError(f"Expected 0, or 2 and more runs with dropout, got {self.dropout_samples}.")

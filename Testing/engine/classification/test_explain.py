@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from tiny_classifier import write_tiny_classifier
 from tiny_networks import definition
 
@@ -45,6 +46,45 @@ def test_the_map_of_a_network_of_one_place_per_voxel_is_known(tmp_path, method, 
     np.testing.assert_allclose(explanation.heat, part / part.max(), atol=1e-5)
     assert (explanation.method, explanation.layer, explanation.classes) == (method, "features", (name,))
     assert explanation.verdict == ""
+
+
+def test_features_are_a_layers_strength_whatever_the_class(tmp_path):
+    """BrightDark's features are the image's positive and negative parts."""
+    folder = write_tiny_classifier(tmp_path / "m", transforms=[RAS, PADDED_3D])
+    image = volume()
+    strength = np.abs(image.array[0])
+    for name in ("bright", "dark"):
+        explanation = run(settings_of(folder, explain="features", explain_class=name), [image]).explanation
+        np.testing.assert_allclose(explanation.heat, strength / strength.max(), atol=1e-5)
+        assert (explanation.method, explanation.layer) == ("features", "features")
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_features_of_a_coarse_layer_are_linear_between_its_places(tmp_path, dims):
+    size = {"_target_": "Resized", "spatial_size": [16] * dims}
+    network = {**definition("VGG", dims, classes=2), "widths": [8, 8], "convolutions": [1, 1]}
+    folder = write_tiny_classifier(tmp_path / "m", transforms=[size], slices=3 - dims, network=network, members=())
+    (folder / "models").mkdir()
+    (folder / "models" / "none.safetensors").touch()
+    model = ClassificationModel.of(ModelPackage.read(folder))
+    explainer = Explainer.of(model, "features")
+    built, kept = build_network(network).eval(), []
+    built.get_submodule(explainer.layer).register_forward_hook(lambda *call: kept.append(call[2]))
+    image = torch.randn(1, *[16] * dims, generator=torch.Generator().manual_seed(1))
+    heat = explainer.heat([Scores(built, model)], image, 0, NoProgress())
+    strength = kept[0][0].square().mean(0).sqrt().numpy()
+    step = 16 // strength.shape[0]
+    assert step > 1
+    places = np.clip((np.indices(heat.shape) + 0.5) / step - 0.5, 0, strength.shape[0] - 1)
+    wanted = ndimage.map_coordinates(strength, places, order=1)
+    np.testing.assert_allclose(heat, wanted / wanted.max(), atol=1e-4)
+    with pytest.raises(ModelError, match=r"which lie nowhere in the image\); choose a layer of convolutions"):
+        Explainer.of(model, "features", model_head(built)).heat([Scores(built, model)], image, 0, NoProgress())
+
+
+def model_head(network):
+    """The name of its last linear layer."""
+    return [name for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)][-1]
 
 
 def test_covering_what_is_bright_costs_probability_there(tmp_path):

@@ -1,8 +1,8 @@
 """Why a network decides as it does: heat maps by MONAI, and whether they show what was learned (heavy).
 
 Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), Grad-CAM++ (Chattopadhyay et al. 2018,
-arXiv:1710.11063), occlusion sensitivity (Zeiler and Fergus 2014, arXiv:1311.2901), and the parameter
-randomisation test of Adebayo et al. 2018 (arXiv:1810.03292).
+arXiv:1710.11063), occlusion sensitivity (Zeiler and Fergus 2014, arXiv:1311.2901), what a layer answers to
+whatever the class (features), and the parameter randomisation test of Adebayo et al. 2018 (arXiv:1810.03292).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from monai.visualize import GradCAM, GradCAMpp, OcclusionSensitivity
 from scipy.stats import spearmanr
+from torch.nn.functional import interpolate
 
 from ..errors import ModelError, SettingsError
 from ..networks import build_network, facts_of
@@ -23,6 +24,7 @@ from .model import ClassificationModel
 from .scores import Scores
 
 CAMS = {"gradcam": GradCAM, "gradcam++": GradCAMpp}
+FEATURES = "features"
 
 MASKS_ALONG = 7
 """The occluded box is this part of each side, about the size of one place of a ResNet's last features."""
@@ -47,9 +49,9 @@ class Explainer:
     model:
         The classifier.
     method:
-        ``gradcam``, ``gradcam++`` or ``occlusion``.
+        ``gradcam``, ``gradcam++``, ``features`` or ``occlusion``.
     layer:
-        Of Grad-CAM; "" for occlusion.
+        That is looked at; "" for occlusion.
     """
 
     model: ClassificationModel
@@ -65,7 +67,7 @@ class Explainer:
         SettingsError
             There is no such layer, or nobody said which one holds the network's last features.
         """
-        if method not in CAMS:
+        if method not in (*CAMS, FEATURES):
             return cls(model, method, "")
         definition = model.package.inference["network_def"]
         found = layer or facts_of(definition).last_features
@@ -122,18 +124,30 @@ class Explainer:
         """One network's map; a copy of it is hooked into, so that the network itself stays as it is."""
         copy = deepcopy(network).eval().requires_grad_(True)
         batch = image[None].to(next(copy.parameters()).device).requires_grad_(self.method in CAMS)
-        if self.method in CAMS:
-            try:
-                cam = CAMS[self.method](copy, f"network.{self.layer}", postprocessing=_unchanged)
-                heat = cam(batch, class_idx=index)[0, 0]
-            except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                raise ModelError(
-                    f"The layer {self.layer} gives no heat map ({' '.join(str(error).split())}); "
-                    "choose a layer of convolutions, or explain by occlusion."
-                ) from error
-        else:
-            heat = self._loss_of_probability(copy, batch, index)
-        return _scaled(torch.as_tensor(heat).detach().float().cpu())
+        if not self.layer:
+            return _scaled(self._loss_of_probability(copy, batch, index))
+        try:
+            if self.method == FEATURES:
+                return _scaled(self._strength(copy, batch))
+            cam = CAMS[self.method](copy, f"network.{self.layer}", postprocessing=_unchanged)
+            return _scaled(cam(batch, class_idx=index)[0, 0])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The layer {self.layer} gives no heat map ({' '.join(str(error).split())}); "
+                "choose a layer of convolutions, or explain by occlusion."
+            ) from error
+
+    def _strength(self, network: Scores, batch: torch.Tensor) -> torch.Tensor:
+        """Root mean square of the layer's features, linear between them."""
+        kept: list[torch.Tensor] = []
+        network.network.get_submodule(self.layer).register_forward_hook(lambda *call: kept.append(call[2]))
+        with torch.inference_mode():
+            network(batch)
+        strength = kept[0].float().square().mean(1, keepdim=True).sqrt()
+        if strength.ndim != batch.ndim or strength[0].numel() == 1:
+            raise ValueError(f"it gives numbers of shape {tuple(kept[0].shape[1:])}, which lie nowhere in the image")
+        mode = "bilinear" if batch.ndim == 4 else "trilinear"
+        return interpolate(strength, batch.shape[2:], mode=mode, align_corners=False)[0, 0]
 
     def _loss_of_probability(self, network: Scores, batch: torch.Tensor, index: int) -> torch.Tensor:
         """How much less probable the class becomes where the image is covered."""
@@ -165,7 +179,7 @@ def _unchanged(heat: torch.Tensor) -> torch.Tensor:
 
 
 def _scaled(heat: torch.Tensor) -> torch.Tensor:
-    """What speaks for the class, its largest value 1."""
-    positive = torch.nan_to_num(heat).clamp(min=0)
+    """What speaks for the class, its largest value 1; on the CPU."""
+    positive = torch.nan_to_num(heat.detach().float().cpu()).clamp(min=0)
     largest = positive.max()
     return positive / largest if largest > 0 else positive

@@ -77,7 +77,7 @@ class Explanation:
     Parameters
     ----------
     method, layer:
-        ``gradcam``, ``gradcam++`` or ``occlusion``; the network's layer ("" for occlusion, which needs none).
+        ``gradcam``, ``gradcam++``, ``occlusion`` or ``features``; the network's layer ("" for occlusion).
     classes:
         For each prediction the name of the class that is explained.
     heat:
