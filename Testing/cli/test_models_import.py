@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from SlicerCNNSegLib.cli import models_import
 from SlicerCNNSegLib.engine.networks import build_network
@@ -68,6 +69,7 @@ def test_what_is_not_described_is_asked_for(cnnseg, weights, tmp_path, models, m
         "RAS",
         "0, 100",
         "16, 16, 16",
+        "",  # by name
         "y",  # to the licence, which nobody stated
     ]
     monkeypatch.setattr("sys.stdin", Terminal("\n".join(answers) + "\n"))
@@ -81,6 +83,19 @@ def test_what_is_not_described_is_asked_for(cnnseg, weights, tmp_path, models, m
     replaced = cnnseg("models", "import", weights, "--description", kept, "--replace", "--accept-licence")
     assert replaced.status == 0
     assert json.loads((models / "asked-unet" / "configs" / "inference.json").read_text()) == inference
+
+
+def test_weights_of_another_program_by_answers_alone(cnnseg, weights, models, monkeypatch):
+    state = torch.load(weights, weights_only=True)
+    torch.save({f"somebodys.{number}": tensor for number, tensor in enumerate(state.values())}, weights)
+    answers = [*(json.dumps(one) if isinstance(one, dict | list) else one for one in list(SAID.values())[:-1]), "order"]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, "y"]) + "\n"))
+    outcome = cnnseg("models", "import", weights)
+    assert outcome.status == 0, outcome.err
+    assert "(Enter: name): " in outcome.err
+    assert "All were taken by their order" in outcome.out
+    for name, tensor in load_file(models / "plain-unet" / "models" / "model.safetensors").items():
+        torch.testing.assert_close(tensor, state[name])
 
 
 def test_wrong_usage_is_told(cnnseg, weights, description, tmp_path, models):

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..engine.described.description import QUESTIONS, Description
+from ..engine.described.description import FURTHER_QUESTIONS, QUESTIONS, Description
 from ..engine.wording import printable
 from . import models_store
 from .status import DONE
@@ -88,14 +88,22 @@ def _asked(given: dict[str, Any]) -> dict[str, Any]:
     answers = dict(given)
     for key, question in QUESTIONS.items():
         while key not in answers:
-            sys.stderr.write(f"{question}: ")
-            sys.stderr.flush()
-            line = sys.stdin.readline()
+            line = _answer(question)
             if not line:
                 return answers  # the end of the input: what is missing is told as an error
             if line.strip():
                 answers[key] = _value(line.strip())
+    for key, question in FURTHER_QUESTIONS.items() if answers != given else ():
+        line = "" if key in answers else _answer(question).strip()
+        answers.update({key: line} if line else {})
     return answers
+
+
+def _answer(question: str) -> str:
+    """A line from the terminal; "" at the end of the input."""
+    sys.stderr.write(f"{question}: ")
+    sys.stderr.flush()
+    return sys.stdin.readline()
 
 
 def _value(text: str) -> Any:

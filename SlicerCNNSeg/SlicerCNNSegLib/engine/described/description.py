@@ -35,6 +35,11 @@ QUESTIONS = {
 }
 """What has no usual value, and how to ask for it."""
 
+FURTHER_QUESTIONS = {
+    "match": "How the weights fit: by name, or by order where another program named its layers otherwise (Enter: name)",
+}
+"""What has a usual value that is often another one, and how to ask for it."""
+
 
 @dataclass(frozen=True)
 class Description:
