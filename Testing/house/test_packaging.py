@@ -20,8 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DISTRIBUTIONS = {"skimage": "scikit-image", "yaml": "PyYAML"}
 """Where a package is not imported by the name that it is installed by."""
 
-OPTIONAL = {"pyyaml"}
-"""What the code does without, in words, where it is not installed; an extra of its own asks for it."""
+OPTIONAL = {"distributed", "pyyaml"}
+"""What the code does without, in words, where it is not installed; extras of their own ask for it."""
 
 NEEDED_BY_MONAI = {"einops"}
 """What MONAI imports for networks that are registered, and does not bring."""

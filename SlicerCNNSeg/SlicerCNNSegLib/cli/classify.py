@@ -135,7 +135,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = TerminalObserver(
             quiet=arguments.quiet, debug=arguments.debug, rows_text=classes_text, content="classes"
         )
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
+    return run_cases(cases, settings, plan, observer, arguments)
 
 
 def _settings(arguments: argparse.Namespace) -> ClassificationSettings:

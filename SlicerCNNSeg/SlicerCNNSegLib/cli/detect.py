@@ -114,7 +114,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = TerminalObserver(
             quiet=arguments.quiet, debug=arguments.debug, rows_text=findings_text, content="findings"
         )
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
+    return run_cases(cases, settings, plan, observer, arguments)
 
 
 def _prior(arguments: argparse.Namespace) -> FollowUp | None:

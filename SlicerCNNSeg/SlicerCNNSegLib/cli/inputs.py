@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..engine.cohort.cases import Case, case_from_channels, cases_from_paths
 from ..engine.cohort.outputs import CasePlan
-from ..engine.cohort.runner import FAILED, Runner, TaskSettings, run_cohort
+from ..engine.cohort.runner import FAILED, TaskSettings, run_cohort
 from ..engine.errors import SettingsError
 from ..engine.package import ModelPackage
 from ..engine.region import Region
 from ..engine.settings import DEVICES, PRECISIONS
+from .engines import add_engine_options, workers_of
 from .jsonlines import JsonObserver
 from .status import DONE, SOME_FAILED, STOPPED
 from .terminal import TerminalObserver
@@ -82,13 +82,7 @@ def add_run_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--resume", action="store_true", help="skip cases that are done with the same model and settings"
     )
-    group.add_argument(
-        "--workers",
-        type=int,
-        default=1,
-        metavar="N",
-        help="cases at the same time, each in a process of its own (default: 1, in this one)",
-    )
+    add_engine_options(group)
     shown = group.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one JSON object per line for programs")
     shown.add_argument("--quiet", action="store_true", help="print errors only")
@@ -159,11 +153,9 @@ def run_cases(
     settings: TaskSettings,
     plan: CasePlan,
     observer: JsonObserver | TerminalObserver,
-    *,
-    resume: bool,
-    workers: int,
+    arguments: argparse.Namespace,
 ) -> int:
-    """Run a cohort to its end; returns the exit status.
+    """Run a cohort to its end, as the options of ``add_run_options`` say; returns the exit status.
 
     Raises
     ------
@@ -172,25 +164,11 @@ def run_cases(
     CNNSegError
         What stops every case.
     """
-    if workers < 1:
-        raise SettingsError(f"Expected at least one worker, got --workers {workers}.")
     try:
-        with _runners(min(workers, len(cases))) as runners:
-            result = run_cohort(cases, settings, plan, observer, resume=resume, workers=runners)
+        with workers_of(arguments, len(cases), settings) as workers:
+            result = run_cohort(cases, settings, plan, observer, resume=arguments.resume, workers=workers)
     finally:
         observer.close()
     if result.stopped:
         return STOPPED
     return SOME_FAILED if result.count(FAILED) else DONE
-
-
-@contextmanager
-def _runners(workers: int) -> Iterator[Sequence[Runner]]:
-    """So many worker processes; none for one, which this process can do."""
-    if workers == 1:
-        yield ()
-        return
-    from ..worker.crew import crew
-
-    with crew(workers) as runners:
-        yield runners

@@ -106,7 +106,7 @@ def execute(arguments: argparse.Namespace) -> int:
         observer = JsonObserver(package.id, plan.folder, debug=arguments.debug)
     else:
         observer = TerminalObserver(quiet=arguments.quiet, debug=arguments.debug)
-    return run_cases(cases, settings, plan, observer, resume=arguments.resume, workers=arguments.workers)
+    return run_cases(cases, settings, plan, observer, arguments)
 
 
 def settings_from(arguments: argparse.Namespace) -> SegmentationSettings:

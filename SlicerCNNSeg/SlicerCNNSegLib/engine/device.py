@@ -77,3 +77,9 @@ def choose_precision(requested: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "fp32"
+
+
+def use_threads(count: int) -> None:
+    """Let a CPU's work be done by so many threads, whatever the environment said when this process began."""
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
