@@ -21,6 +21,7 @@ from SlicerCNNSegLib.engine.evaluation.classification.intervals import share_int
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings
+from SlicerCNNSegTrainLib.engine.results.classified import whole
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 
 MALIGNANT = "malignant"
@@ -48,11 +49,11 @@ def look(fold: FoldFolder, masks: dict[str, np.ndarray], layer: str) -> tuple[li
     inside, by_chance, similar = [], [], []
     malignant = [one for one in fold.images("held_out") if one.classes == (MALIGNANT,)]
     for number, one in enumerate(malignant):
+        volume = read_volume(one.images[0])
         settings = ClassificationSettings(
-            str(fold.model), device="cpu", precision="fp32", force=True,
+            str(fold.model), device="cpu", precision="fp32", force=True, regions=(whole(volume),),
             explain="gradcam", explain_class=MALIGNANT, layer=layer, sanity=number % SANITY == 0,
         )  # fmt: skip
-        volume = read_volume(one.images[0])
         result = run(settings, [volume])
         if result.rows()[0]["decided"] != [MALIGNANT]:
             continue
@@ -74,8 +75,8 @@ def main() -> None:
     masks = middle_masks(Path(os.environ["CNNSEG_DATA"]))
     inside, by_chance, similar = [], [], []
     for fold in RunFolder(options.run).folds:
-        for whole, part in zip((inside, by_chance, similar), look(fold, masks, options.layer), strict=True):
-            whole += part
+        for all_folds, part in zip((inside, by_chance, similar), look(fold, masks, options.layer), strict=True):
+            all_folds += part
     for words, found in (("the heat's centre of mass", inside), ("the window's middle", by_chance)):
         ends = share_interval(sum(found), len(found))
         print(

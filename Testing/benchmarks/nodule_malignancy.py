@@ -28,6 +28,7 @@ from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings
 from SlicerCNNSegLib.engine.volume import Volume
+from SlicerCNNSegTrainLib.engine.results.classified import whole
 from SlicerCNNSegTrainLib.engine.results.temperature import fit_temperature, scaled
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 
@@ -151,7 +152,10 @@ def tell_mappings(folds: list[FoldFolder], found: Judged) -> None:
         for (fold, _), volume in zip(images, volumes, strict=True):
             share = (volume.array.astype(np.float32) - WRITTEN[1]) / (WRITTEN[0] - WRITTEN[1])
             other = Volume(share * (high - low) + low, volume.ijk_to_ras)
-            result = run(ClassificationSettings(str(fold.model), device="cpu", precision="fp32", force=True), [other])
+            settings = ClassificationSettings(
+                str(fold.model), device="cpu", precision="fp32", force=True, regions=(whole(other),)
+            )
+            result = run(settings, [other])
             values.append(result.rows()[0]["probabilities"][MALIGNANT])
         changed = np.mean((np.array(values) >= 0.5) != (found.probabilities >= 0.5))
         auc = auc_with_covariance(found.truth, np.array(values)[None]).values[0]

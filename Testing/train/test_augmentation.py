@@ -11,7 +11,7 @@ ALL = AUGMENTATIONS
 
 @pytest.fixture
 def case():
-    image = torch.randn(1, 12, 14, 16, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(1, 12, 12, 16, generator=torch.Generator().manual_seed(0))
     return {"image": image, "label": (image > 0.5).to(torch.uint8)}
 
 
@@ -32,7 +32,7 @@ def test_each_can_be_switched(case, name):
     varied = augmentation(dict(case))
     assert len(augmentation.transforms) == 1
     assert not torch.equal(torch.as_tensor(varied["image"]), case["image"])
-    moves = name in ("flip_rl", "flip_ap", "rotation", "scaling", "translation", "elastic")
+    moves = name in ("flip_rl", "flip_ap", "quarter_turns", "rotation", "scaling", "translation", "elastic")
     assert torch.equal(torch.as_tensor(varied["label"]), case["label"]) is not moves
 
 
@@ -41,6 +41,18 @@ def test_a_flip_is_along_its_axis_for_image_and_label(case, name, axis):
     varied = build_augmentation({name: 1.0})(dict(case))
     for key in ("image", "label"):
         assert torch.equal(torch.as_tensor(varied[key]), case[key].flip(axis))
+
+
+def test_quarter_turns_are_of_image_and_label_around_the_third_axis(case):
+    augmentation = build_augmentation({"quarter_turns": 1.0})
+    drawn = set()
+    for seed in range(12):
+        augmentation.set_random_state(seed=seed)
+        varied = augmentation(dict(case))
+        turns = [k for k in range(4) if torch.equal(torch.as_tensor(varied["image"]), case["image"].rot90(k, (1, 2)))]
+        assert torch.equal(torch.as_tensor(varied["label"]), case["label"].rot90(turns[0], (1, 2)))
+        drawn.update(turns)
+    assert drawn == {1, 2, 3}
 
 
 def test_a_flip_exchanges_mirrored_structures(case):
@@ -64,7 +76,7 @@ def test_a_rotation_moves_image_and_label_together(case):
 def test_a_slice_and_an_unlabelled_image_are_varied_too(case):
     flat = build_augmentation(dict.fromkeys(ALL, 1.0), flat=True)
     varied = flat({key: value[..., 0] for key, value in case.items()})
-    assert varied["image"].shape == varied["label"].shape == (1, 12, 14)
+    assert varied["image"].shape == varied["label"].shape == (1, 12, 12)
     augmentation = build_augmentation(dict.fromkeys(ALL, 1.0))
     assert torch.as_tensor(augmentation({"image": case["image"]})["image"]).shape == case["image"].shape
 

@@ -174,6 +174,9 @@ def test_without_a_wrong_case_there_is_no_temperature_to_find():
 def test_recipes_that_make_no_sense_are_told():
     with pytest.raises(SettingsError, match=r"Expected patch_size \(16, 16, 1\), the preprocessing's size, got"):
         Recipe.from_json(recipe_of(patch_size=[8, 8, 1]))
+    oblong = [{"_target_": "Resized", "keys": "image", "spatial_size": [16, 12]}]
+    with pytest.raises(SettingsError, match=r"Expected a patch_size as wide as high for quarter_turns, got \(16, 12"):
+        Recipe.from_json(recipe_of(preprocessing=oblong, patch_size=[16, 12, 1], augmentation={"quarter_turns": 0.5}))
     with pytest.raises(SettingsError, match=r"classes.label_smoothing from 0 to below 1, got 1"):
         Classes(label_smoothing=1)
     with pytest.raises(SettingsError, match=r"classes.mixup of 0 or more, got -1"):
@@ -277,7 +280,8 @@ def test_the_check_tells_what_would_spoil_a_training(tmp_path):
 def test_from_a_table_to_a_model_that_works(tmp_path, capsys):
     table = write_images(tmp_path / "data", 72)
     recipe = tmp_path / "recipe.json"
-    recipe.write_text(json.dumps(recipe_of()))
+    averaged = {"mirror_axes": [0, 1], "quarter_turns": True, "always_averaged": True}
+    recipe.write_text(json.dumps(recipe_of(inference=averaged)))
     place, model = tmp_path / "run", tmp_path / "model"
     assert main(["plan", str(table), "-o", str(place), "--recipe", str(recipe)]) == 0
     assert main(["run", str(place), "--folds", "0,1", "--device", "cpu"]) == 0
@@ -303,6 +307,7 @@ def test_from_a_table_to_a_model_that_works(tmp_path, capsys):
     assert main(["export", str(place), "-o", str(model)]) == 0
     both = ModelPackage.read(model)
     assert len(both.weights_files) == 2
+    assert {name: both.inference["cnnseg"][name] for name in averaged} == averaged
     temperatures = [
         ClassificationModel.of(ModelPackage.read(place / f"fold_{n}" / "model")).temperature for n in (0, 1)
     ]

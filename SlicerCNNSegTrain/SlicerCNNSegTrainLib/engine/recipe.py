@@ -251,6 +251,8 @@ class Recipe:
             size = (*self.framing.size, 1) if self.flat else self.framing.size
             if size != self.patch_size:
                 raise SettingsError(f"Expected patch_size {size}, the preprocessing's size, got {self.patch_size}.")
+        if self.augmentation.get("quarter_turns") and self.patch_size[0] != self.patch_size[1]:
+            raise SettingsError(f"Expected a patch_size as wide as high for quarter_turns, got {self.patch_size}.")
         steps = () if self.task == CLASSIFICATION else self.preprocessing
         object.__setattr__(self, "prepared", Preprocessing.from_transforms(steps))
 

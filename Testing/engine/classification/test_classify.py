@@ -102,6 +102,23 @@ def test_mirroring_averages_over_flips(tmp_path):
     np.testing.assert_allclose(mirrored, [np.mean(plain, axis=0)] * 2, atol=1e-6)
 
 
+def test_a_model_that_is_always_averaged_is_so_over_mirrorings_and_quarter_turns(tmp_path):
+    definition = {"_target_": "AlexNet", "spatial_dims": 2, "in_channels": 1, "out_channels": 2, "widths": [4] * 5}
+    size = {"_target_": "Resized", "spatial_size": [40, 40]}
+    told = {"mirror_axes": [0, 1], "quarter_turns": True, "always_averaged": True}
+    plain, averaged = (
+        write_tiny_classifier(tmp_path / name, transforms=[size], slices=1, network=definition, running=running)
+        for name, running in (("plain", {}), ("averaged", told))
+    )
+    image = volume((1, 40, 40))
+    eight = [np.rot90(one, turns, (2, 3)) for one in (image.array, image.array[..., ::-1]) for turns in range(4)]
+    images = [Volume(np.ascontiguousarray(one), image.ijk_to_ras) for one in eight]
+    each = [run(settings_of(plain), [one]).predictions[0].probabilities for one in images]
+    assert np.ptp(np.array(each)[:, 0]) > 1e-4
+    found = [run(settings_of(averaged), [one]).predictions[0].probabilities for one in images]
+    np.testing.assert_allclose(found, [np.mean(each, axis=0)] * 8, atol=1e-6)
+
+
 def test_each_region_is_classified_by_itself(tmp_path):
     folder = write_tiny_classifier(tmp_path / "m", transforms=[PADDED_3D])
     image = volume((8, 8, 8))
@@ -180,6 +197,7 @@ def test_a_forced_modality_is_kept_in_the_record(tmp_path):
         ({"running": {"temperature": "warm"}}, r"wrong value in the block cnnseg of configs/inference.json: .*'warm'"),
         ({"running": {"temperature": 0}}, r"needs a temperature above 0, got 0"),
         ({"running": {"slices": 2}}, r"0 or an odd number of slices and mirror_axes below 2, got 2"),
+        ({"running": {"mirror_axes": [0], "quarter_turns": True}}, r"need 0 and 1 among the mirror_axes, got \[0\]"),
         ({"running": {"mirror_axes": [3]}}, r"mirror_axes below 3, got 0 and \[3\]"),
     ],
 )
@@ -221,7 +239,10 @@ def test_models_that_do_not_fit_are_told(tmp_path):
     [
         ({"device": "tpu"}, r"Expected a device out of auto"),
         ({"precision": "int8"}, r"Expected a precision out of auto"),
-        ({"explain": "lime"}, r"Expected an explanation out of gradcam, gradcam\+\+, occlusion, or none, got 'lime'"),
+        (
+            {"explain": "lime"},
+            r"Expected an explanation out of gradcam, gradcam\+\+, occlusion, features, or none, got 'lime'",
+        ),
         ({"sanity": True}, r"Expected a kind of explanation with its class, layer or sanity check, got none"),
         ({"explain": "occlusion", "layer": "x"}, r"Occlusion looks at no layer, got 'x'"),
         ({"regions": (Region("ijk", (0, 1) * 3, "a"),) * 2}, r"Expected each region to have a name of its own"),

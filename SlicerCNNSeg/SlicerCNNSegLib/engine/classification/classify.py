@@ -28,7 +28,7 @@ from .familiarity import QUANTILE
 from .framing import Framed, Framing, Index
 from .model import ClassificationModel
 from .result import ClassificationResult, Explanation, Prediction
-from .scores import Scores, Watched, dropping_out, member_probabilities, mirrorings
+from .scores import Scores, Watched, dropping_out, member_probabilities, views
 
 BATCH = 16
 """Windows per forward pass; the memory ladder makes it 1."""
@@ -292,7 +292,7 @@ def _probabilities(work: _Work, rung: Rung, progress: Progress) -> tuple[np.ndar
         advance(progress, 0.0, "Loading the model")
         networks = [Scores(network, model) for network in load_networks(model.package, rung.device)]
     autocast = AUTOCAST[choose_precision(work.settings.precision, rung.device)]
-    flips = mirrorings(model.mirror_axes, work.settings.mirror)
+    seen = views(model, work.settings.mirror)
     dropout = dropping_out(networks, DROPOUT_SEED) if samples else nullcontext()
     found, novelty = [], []
     with work.stopwatch.stage("network"), dropout:
@@ -300,7 +300,7 @@ def _probabilities(work: _Work, rung: Rung, progress: Progress) -> tuple[np.ndar
             advance(progress, 0.1 + 0.9 * first / len(work.windows), "Running the network")
             batch = torch.stack([window.framed.tensor for window in work.windows[first : first + rung.batch]])
             with Watched(networks if model.familiarity else (), work.plan.last_features) as watched:
-                found.append(member_probabilities(networks, batch, flips, autocast, max(1, samples)))
+                found.append(member_probabilities(networks, batch, seen, autocast, max(1, samples)))
             if model.familiarity:
                 pairs = zip(model.familiarity, watched.features(), strict=True)
                 novelty.append(np.mean([one.novelty(features) for one, features in pairs], axis=0))

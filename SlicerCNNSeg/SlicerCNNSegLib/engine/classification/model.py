@@ -40,6 +40,10 @@ class ClassificationModel:
         0 for a 3-D network; 1 for a 2-D one; 3, 5, ... neighbouring slices as channels of a 2-D one.
     mirror_axes:
         Network axes along which test-time augmentation reverses the image.
+    quarter_turns:
+        Whether test-time augmentation also turns it by 90 degrees, around the third axis.
+    always_averaged:
+        Whether its probabilities are those of the mean over test-time augmentation, asked for or not.
     fingerprint:
         What its training images looked like; None where nobody measured it.
     familiarity:
@@ -52,6 +56,8 @@ class ClassificationModel:
     temperature: float = 1.0
     slices: int = 0
     mirror_axes: tuple[int, ...] = ()
+    quarter_turns: bool = False
+    always_averaged: bool = False
     fingerprint: Fingerprint | None = None
     familiarity: tuple[Familiarity, ...] = ()
 
@@ -83,6 +89,8 @@ class ClassificationModel:
                 float(running.get("temperature", 1.0)),
                 int(running.get("slices", 1 if package.bundle is not None and package.bundle.flat else 0)),
                 tuple(int(axis) for axis in running.get("mirror_axes", ())),
+                bool(running.get("quarter_turns", False)),
+                bool(running.get("always_averaged", False)),
                 None if fingerprint is None else Fingerprint.from_json(fingerprint),
                 tuple(Familiarity.from_json(one) for one in running.get("familiarity", ())),
             )
@@ -112,4 +120,9 @@ class ClassificationModel:
             raise ModelError(
                 f"The model {self.package.id} needs 0 or an odd number of slices and mirror_axes below {axes}, "
                 f"got {self.slices} and {list(self.mirror_axes)}."
+            )
+        if self.quarter_turns and not {0, 1} <= set(self.mirror_axes):
+            raise ModelError(
+                f"The model {self.package.id} has quarter_turns, which need 0 and 1 among the mirror_axes, got "
+                f"{list(self.mirror_axes)}; correct configs/inference.json."
             )

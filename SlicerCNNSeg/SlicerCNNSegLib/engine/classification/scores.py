@@ -13,6 +13,12 @@ from ..errors import ModelError, SettingsError
 from ..networks import CLASSIFICATION
 from .model import ClassificationModel
 
+View = tuple[int, tuple[int, ...]]
+"""Turns by 90 degrees, and then the tensor axes that are reversed."""
+
+PLANE = (2, 3)
+"""The tensor axes that a turn exchanges."""
+
 DROPOUT = (torch.nn.Dropout, torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
 
 
@@ -56,27 +62,30 @@ class Scores(torch.nn.Module):
         return scaled.sigmoid() if self._model.multi_label else scaled.softmax(1)
 
 
-def mirrorings(axes: Sequence[int], mirror: bool) -> tuple[tuple[int, ...], ...]:
-    """The sets of tensor axes to reverse in a batch: none only, or every combination of network axes."""
-    dims = [axis + 2 for axis in axes]
-    return tuple(c for n in range(len(dims) + 1) for c in combinations(dims, n)) if mirror else ((),)
+def views(model: ClassificationModel, mirror: bool) -> tuple[View, ...]:
+    """How a batch is looked at: as it is, or in every mirroring and turn that the model is averaged over."""
+    if not (mirror or model.always_averaged):
+        return ((0, ()),)
+    dims = [axis + 2 for axis in model.mirror_axes]
+    flips = [several for n in range(len(dims) + 1) for several in combinations(dims, n)]
+    return tuple((turns, several) for turns in range(1 + model.quarter_turns) for several in flips)
 
 
 def member_probabilities(
     networks: Sequence[Scores],
     batch: torch.Tensor,
-    flips: Sequence[tuple[int, ...]],
+    seen: Sequence[View],
     autocast: torch.dtype | None,
     samples: int = 1,
 ) -> np.ndarray:
-    """Probabilities of each network, averaged over mirrorings, float64 ``(network * sample, batch, class)``."""
+    """Probabilities of each network, averaged over views, float64 ``(network * sample, batch, class)``."""
     device = next(networks[0].parameters()).device
     batch = batch.to(device)
     rows = []
     with torch.inference_mode(), torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
         for network in networks:
             for _ in range(samples):
-                passes = [network.probabilities(network(batch.flip(dims))) for dims in flips]
+                passes = [network.probabilities(network(batch.rot90(turns, PLANE).flip(dims))) for turns, dims in seen]
                 rows.append(torch.stack(passes).double().mean(0).cpu().numpy())
     return np.stack(rows)
 

@@ -25,8 +25,10 @@ from SlicerCNNSegLib.engine.evaluation.classification.tables import (
 from SlicerCNNSegLib.engine.files.atomic import replacing
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.progress import NoProgress, Progress, advance
+from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings
+from SlicerCNNSegLib.engine.volume import Volume
 
 from ..data.cases import ClassifiedImage
 from ..recipe import Recipe
@@ -42,13 +44,19 @@ def classify_images(
     bundle: Path, images: Sequence[ClassifiedImage], progress: Progress, *, mirror: bool = False
 ) -> np.ndarray:
     """Probabilities of the images' files, ``(image, class)``."""
-    settings = ClassificationSettings(str(bundle), mirror=mirror)
     rows = []
     for index, one in enumerate(images):
         advance(progress, index / len(images), f"Classifying {one.id}")
-        result = run(settings, [read_volume(path) for path in one.images], NoProgress())
-        rows.append(result.predictions[0].probabilities)
+        volumes = [read_volume(path) for path in one.images]
+        settings = ClassificationSettings(str(bundle), mirror=mirror, regions=(whole(volumes[0]),))
+        rows.append(run(settings, volumes, NoProgress()).predictions[0].probabilities)
     return np.array(rows)
+
+
+def whole(image: Volume) -> Region:
+    """A whole image as a region, of which a network of slices sees the middle ones, as when it is trained."""
+    i, j, k = image.geometry.size_ijk
+    return Region("ijk", (0, i, 0, j, 0, k))
 
 
 def truth_of(images: Sequence[ClassifiedImage], recipe: Recipe) -> np.ndarray:

@@ -143,11 +143,13 @@ def common_metadata(recipe: Recipe, output: Mapping[str, Any], own: Mapping[str,
 
 def classifying_config(recipe: Recipe) -> dict[str, Any]:
     """``configs/inference.json`` of a classifier, as far as CNNSeg reads it."""
+    averaged = {name: True for name in ("quarter_turns", "always_averaged") if recipe.inference.get(name)}
+    mirror_axes = list(recipe.inference.get("mirror_axes", ()))
     return {
         "network_def": dict(recipe.network),
         "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
         "inferer": {"_target_": "SimpleInferer"},
-        "cnnseg": {"slices": recipe.framing.slices, "mirror_axes": list(recipe.inference.get("mirror_axes", ()))},
+        "cnnseg": {"slices": recipe.framing.slices, "mirror_axes": mirror_axes, **averaged},
     }
 
 

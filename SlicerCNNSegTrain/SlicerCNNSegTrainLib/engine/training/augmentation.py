@@ -20,6 +20,7 @@ from monai.transforms import (
     RandGaussianSmoothd,
     RandGridDistortiond,
     RandomizableTransform,
+    RandRotate90d,
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSimulateLowResolutiond,
@@ -39,6 +40,7 @@ AFFINE = ("rotation", "scaling", "translation")
 
 _OTHERS: dict[str, Callable[[float, bool], MapTransform]] = {
     "flip_ap": lambda p, _: RandFlipd(BOTH, prob=p, spatial_axis=1),  # for what has no front and back, as a nodule
+    "quarter_turns": lambda p, _: RandRotate90d(BOTH, prob=p, max_k=3, spatial_axes=(0, 1)),  # likewise
     "elastic": lambda p, _: RandGridDistortiond(
         BOTH,
         num_cells=4,
