@@ -27,10 +27,12 @@ from SlicerCNNSegLib.widgets.compare_run import CompareRequest, CompareRun
 from SlicerCNNSegLib.widgets.detect_run import DetectRequest, DetectRun
 from SlicerCNNSegLib.widgets.detect_tab import DetectTab
 from SlicerCNNSegLib.widgets.export_run import ExportRequest, ExportRun
+from SlicerCNNSegLib.widgets.help_text import LIBRARIES, MORE
 from SlicerCNNSegLib.widgets.model_menu import ModelMenu
 from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
 from SlicerCNNSegLib.widgets.panel_parameters import SlicerCNNSegParameterNode
 from SlicerCNNSegLib.widgets.run_status import ERROR_STYLE, RunStatus
+from SlicerCNNSegLib.widgets.sample_data import register_sample_data
 from SlicerCNNSegLib.widgets.segment_run import SegmentRequest, SegmentRun
 from SlicerCNNSegLib.widgets.segment_tab import SegmentTab
 from SlicerCNNSegLib.widgets.shared_worker import release_worker, shared_worker
@@ -61,16 +63,22 @@ class SlicerCNNSeg(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Segmentations", "Markups", "Tables"]
         self.parent.contributors = ["The CNNSeg contributors"]
-        self.parent.helpText = _(
-            "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs one, "
-            "and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can be "
-            "cancelled. Results are for research; they are no diagnosis."
+        self.parent.helpText = (
+            _(
+                "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs one, "
+                "and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can be "
+                "cancelled. Results are for research; they are no diagnosis."
+            )
+            + MORE
         )
-        self.parent.acknowledgementText = _(
-            "The networks run on PyTorch and MONAI. Each model names the data it was trained on and its licence in "
-            "its own model card."
-        )
+        self.parent.acknowledgementText = LIBRARIES
         slicer.app.connect("startupCompleted()", registerSegmentEditorEffect)
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Make images to try the module on known to the module Sample Data."""
+    register_sample_data()
 
 
 def registerSegmentEditorEffect():
@@ -242,6 +250,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.applyButton.toolTip = missing or _("Run the model on the volume.")
         self.ui.hintLabel.text = missing
         self.ui.hintLabel.visible = bool(missing) and not running
+        self.ui.estimateLabel.text = self._tab.estimate(self._parameterNode.inputVolume)
         self._status.show_running(running)
         self.ui.inputsCollapsibleButton.enabled = not running
         self.ui.taskTabs.enabled = not running
@@ -266,7 +275,10 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             elif end.problem:
                 self._status.show_problem(end.problem, end.details)
             else:
-                self._status.say("\n".join([tab.show_result(end, seconds), *end.warnings]))
+                told = tab.package.demonstration if tab.package is not None else ""  # it stands below the model
+                warnings = [warning for warning in end.warnings if warning != told]
+                self._status.say("\n".join([tab.show_result(end, seconds), *warnings]))
+                tab.models.describe()
             self._updateFromParameterNode()
 
 

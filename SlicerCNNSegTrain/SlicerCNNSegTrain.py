@@ -20,6 +20,7 @@ from SlicerCNNSegLib.engine.catalogue import list_models, user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.files.paths import safe_name
 from SlicerCNNSegLib.engine.settings import DEVICES
+from SlicerCNNSegLib.widgets.help_text import LIBRARIES, MORE
 from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
 from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
@@ -58,12 +59,14 @@ class SlicerCNNSegTrain(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["SlicerCNNSeg"]
         self.parent.contributors = ["The CNNSeg contributors"]
-        self.parent.helpText = _(
-            "Choose labelled images (a folder, a table, or volumes and segmentations of the scene) and press Start. "
-            "The data is checked, a network is planned for it and trained in a process of its own, and the finished "
-            "model is offered by the module CNNSeg."
+        self.parent.helpText = (
+            _(
+                "Choose labelled images (a folder, a table, or cases of the scene) and press Start: the data is "
+                "checked, a network planned and trained in a process of its own, and the model offered by CNNSeg."
+            )
+            + MORE
         )
-        self.parent.acknowledgementText = _("The networks are trained with PyTorch and MONAI.")
+        self.parent.acknowledgementText = LIBRARIES
 
 
 class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

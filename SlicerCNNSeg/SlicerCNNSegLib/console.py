@@ -182,7 +182,7 @@ def segment_volume_node(
     nodes = list(nodes) if isinstance(nodes, Sequence) else [nodes]
     scene = scene_of(nodes[0], scene)
     if region is not None:
-        settings["regions"] = _regions_of(region)
+        settings["regions"] = regions_of(region)
     wanted = _settings(model, settings)
     result: SegmentationResult = _run(worker)(wanted, [volume_from_node(node) for node in nodes], progress)
     return show_segmentation(scene, result, nodes[0], output)
@@ -299,7 +299,7 @@ def classify_volume_node(
     if region is not None and segmentation is not None:
         raise InputError("Expected regions or a segmentation to classify around, got both; leave one out.")
     if region is not None:
-        settings["regions"] = _regions_of(region)
+        settings["regions"] = regions_of(region)
     elif segmentation is not None:
         labelmap, geometry, labels = labelmap_from_segmentation(segmentation)
         settings["regions"] = regions_around_segments(labelmap, geometry, labels, margin_mm)
@@ -318,7 +318,7 @@ def scene_of(node: slicer.vtkMRMLVolumeNode, scene: slicer.vtkMRMLScene | None) 
     return scene
 
 
-def _regions_of(
+def regions_of(
     given: Region | slicer.vtkMRMLMarkupsROINode | Sequence[Region | slicer.vtkMRMLMarkupsROINode],
 ) -> tuple[Region, ...]:
     """ROI nodes as regions, of several each with its node's name."""

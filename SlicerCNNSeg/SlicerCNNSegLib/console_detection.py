@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import Model, model_name, scene_of
+from .console import Model, model_name, regions_of, scene_of
 from .engine.detection.result import DetectionResult
 from .engine.progress import Progress
+from .engine.region import Region
 from .engine.run import run
 from .engine.settings import DetectionSettings
 
@@ -31,8 +33,8 @@ def detect_file(
     progress:
         Told how far the run is; asked whether to stop.
     **settings:
-        Further fields of ``DetectionSettings``: ``threshold``, ``measure``, ``malignancy``, ``device``, ``precision``,
-        ``force``.
+        Further fields of ``DetectionSettings``: ``regions``, ``threshold``, ``measure``, ``malignancy``, ``device``,
+        ``precision``, ``force``.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def detect_volume_node(
     node: slicer.vtkMRMLVolumeNode,
     model: Model,
     *,
+    region: Region | slicer.vtkMRMLMarkupsROINode | Sequence[Region | slicer.vtkMRMLMarkupsROINode] | None = None,
     scene: slicer.vtkMRMLScene | None = None,
     table: slicer.vtkMRMLTableNode | None = None,
     progress: Progress | None = None,
@@ -66,6 +69,8 @@ def detect_volume_node(
     ----------
     node:
         A chest CT.
+    region:
+        One or more regions of interest, as ROI nodes or ``Region``: only there is searched. None searches all.
     scene:
         Where the findings go; None takes the node's own scene.
     table:
@@ -84,5 +89,7 @@ def detect_volume_node(
     from .scene.volumes import volume_from_node
 
     scene = scene_of(node, scene)
+    if region is not None:
+        settings["regions"] = regions_of(region)
     result = run(DetectionSettings(model_name(model), **settings), [volume_from_node(node)], progress)
     return show_findings(scene, result, node, table)

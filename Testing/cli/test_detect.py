@@ -99,6 +99,26 @@ def test_an_earlier_date_is_compared_with(cnnseg, chests, out, tmp_path):
     assert "Against the earlier date" in (out / "now.findings.html").read_text(encoding="utf-8")
 
 
+def test_a_region_by_option_and_by_table(cnnseg, chests, out, tmp_path):
+    """The right half of the patient: one of two balls; what was done elsewhere is no reason to skip it."""
+    right = "0,200,-200,200,-200,200"
+    outcome = cnnseg("detect", chests[0], "-o", out, *PLAIN, "--roi-ras", right)
+    assert outcome.status == 0, outcome.err
+    (found,) = read_findings_csv(out / "now.findings.csv")
+    assert found.center_ras_mm[0] > 0
+    record = json.loads((out / "now.findings.run.json").read_text())
+    assert record["settings"]["regions"] == [f"ras:{right}"]
+    assert (
+        '"status": "skipped"'
+        in cnnseg("detect", chests[0], "-o", out, *PLAIN, f"--roi-ras={right}", "--resume", "--json").out
+    )
+    table = tmp_path / "cases.csv"
+    table.write_text(f'image,roi_ras\n{chests[0]},"-200,0,-200,200,-200,200"\n')
+    assert cnnseg("detect", table, "-o", out, *PLAIN, "--resume").status == 0
+    (found,) = read_findings_csv(out / "now.findings.csv")
+    assert found.center_ras_mm[0] < 0
+
+
 def test_wrong_usage_is_told_before_anything_runs(cnnseg, chests, out, tmp_path):
     run = ("detect", chests[0], "-o", out)
     cnnseg(*run, "--model", "blob").assert_refused(2, "is for segmentation; choose one for detection")
@@ -106,7 +126,5 @@ def test_wrong_usage_is_told_before_anything_runs(cnnseg, chests, out, tmp_path)
     cnnseg(*run, *PLAIN, "--prior", tmp_path).assert_refused(2, "both --prior FOLDER and --days N")
     cnnseg(*run, *PLAIN, "--prior", tmp_path, "--days", 5).assert_refused(2, "holds no detection")
     cnnseg(*run, *PLAIN, "--prior", out, "--days", 5).assert_refused(2, "is the earlier run's folder")
-    table = tmp_path / "cases.csv"
-    table.write_text(f"image,roi\n{chests[0]},0 1 0 1 0 1\n".replace("0 1 0 1 0 1", '"0,9,0,9,0,9"'))
-    cnnseg("detect", table, "-o", out, *PLAIN).assert_refused(2, "searches whole lungs")
+    cnnseg(*run, *PLAIN, "--roi", "9,0,0,9,0,9").assert_refused(2, "is empty: each lower bound")
     assert not out.exists()

@@ -36,9 +36,9 @@ def main() -> int:
     desktop = start()
     desktop.show_properties_to(__name__)
     with tempfile.TemporaryDirectory() as models:
-        os.environ["CNNSEG_MODELS"] = models
-        write_classifier(Path(models, "chest-xray"))
-        write_detector(Path(models, "nodules"))
+        os.environ["CNNSEG_MODELS"], os.environ["CNNSEG_LOGS"] = f"{models}/models", f"{models}/logs"
+        write_classifier(Path(models, "models", "chest-xray"))
+        write_detector(Path(models, "models", "nodules"))
         for mode in modes:
             if mode == "dark":
                 make_dark(desktop.application)

@@ -1,8 +1,8 @@
 """Pictures of the panels for README and extension page: ``python Testing/desktop/take_screenshots.py [NAME ...]``.
 
 NAME is segment, detect, classify, effect or train; all of them when left out. Each is a real run: models that come
-with CNNSeg on cases of the real data (``CNNSEG_DATA``), a training of a minute, and, as long as no trained detector
-comes with CNNSeg, the tests' finder of balls in a made-up chest. Every picture is taken in light and in dark colours.
+with CNNSeg on cases of the real data (``CNNSEG_DATA``), for the detection with nodules inserted into a real chest CT,
+and a training of some minutes. Every picture is taken in light and in dark colours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,18 @@ SCREENSHOTS = PROJECT / "Resources" / "Screenshots"
 CASE = "hippocampus/imagesTr/hippocampus_001.nii.gz"
 DESCRIPTION = {"labels": {"background": 0, "anterior": 1, "posterior": 2}, "channel_names": {"0": "MR"}}
 TRAINING_CASES = 10
-TRAINING_MINUTES = 1.0
-BALLS = ((70.0, 2.0, 40.0), (-76.0, -10.0, 62.0), (60.0, -20.0, 90.0), (-66.0, 12.0, 100.0), (82.0, -8.0, 70.0))
-"""RAS mm; the first three are there at the earlier date too."""
+TRAINING_MINUTES = 3.0
+CHEST = "totalsegmentator_samples/pulmonary_ct_cropped.nii.gz"
+NODULES_MM = ((9.0, 9.0), (8.0, 11.0), (14.0, 0.0), (0.0, 10.0), (12.0, 12.0))
+"""Diameters of the inserted nodules at the earlier and the later date; 0 where one is not there."""
+
+CHEST_NOISE_HU, CHEST_BLUR_MM = 20.0, 0.5
+"""About what the lung of that CT has."""
 DOCKED_PX = 380
 """Width of a docked panel."""
+
+CHART_PX = (520, 380)
+"""Width and height of a plot view."""
 
 
 def main() -> int:
@@ -40,24 +47,41 @@ def main() -> int:
     problems = []
     for name in sys.argv[1:] or list(TAKES):
         with tempfile.TemporaryDirectory(prefix="cnnseg-") as folder:
-            os.environ["CNNSEG_MODELS"] = f"{folder}/models"
+            os.environ["CNNSEG_MODELS"], os.environ["CNNSEG_LOGS"] = f"{folder}/models", f"{folder}/logs"
             problems += [f"{name}: {problem}" for problem in [TAKES[name](desktop, data, Path(folder))] if problem]
         desktop.clear_scene()
     print("\n".join(problems), file=sys.stderr)
     return bool(problems)
 
 
-def save(desktop: Any, widget: Any, name: str) -> None:
-    """A picture of the widget in light colours, and one in dark ones."""
+def save(desktop: Any, widget: Any, name: str, charts: Sequence[Any] = ()) -> None:
+    """A picture of the widget in light colours, and one in dark ones; charts are beside it."""
     from desktop.host.desktop import picture_of
     from desktop.panel_states import make_dark
     from PySide6 import QtGui
 
     light = QtGui.QPalette(desktop.application.palette())
-    picture_of(desktop, widget, DOCKED_PX).save(str(SCREENSHOTS / f"{name}.png"))
+    beside(picture_of(desktop, widget, DOCKED_PX), charts).save(str(SCREENSHOTS / f"{name}.png"))
     make_dark(desktop.application)
-    picture_of(desktop, widget, DOCKED_PX).save(str(SCREENSHOTS / f"{name}-dark.png"))
+    beside(picture_of(desktop, widget, DOCKED_PX), charts).save(str(SCREENSHOTS / f"{name}-dark.png"))
     desktop.application.setPalette(light)
+
+
+def beside(panel: Any, charts: Sequence[Any]) -> Any:
+    """The panel's picture with plot views to its right, one below the other."""
+    from desktop.host.plot_view import picture_of_chart
+    from PySide6 import QtCore, QtGui
+
+    if not charts:
+        return panel
+    whole = QtGui.QPixmap(panel.width() + CHART_PX[0], panel.height())
+    whole.fill(QtCore.Qt.GlobalColor.black)  # as Slicer's views are where nothing is shown
+    painter = QtGui.QPainter(whole)
+    painter.drawPixmap(0, 0, panel)
+    for number, chart in enumerate(charts):
+        painter.drawPixmap(panel.width(), number * (CHART_PX[1] + 2), picture_of_chart(chart, *CHART_PX))
+    painter.end()
+    return whole
 
 
 def run(desktop: Any, panel: Any, button: Any = None) -> None:
@@ -89,27 +113,41 @@ def take_segment_panel(desktop: Any, data: Path, _folder: Path) -> str:
     return ""
 
 
-def take_detect_panel(desktop: Any, _data: Path, folder: Path) -> str:
+def chests(data: Path) -> list[Any]:
+    """A real chest CT at two dates, with inserted nodules."""
+    import numpy as np
+    from nodule_phantoms import Nodule, insert, places, wall_mask
+
+    from SlicerCNNSegLib.engine.files.images import read_volume
+    from SlicerCNNSegLib.engine.findings.lungs import find_lungs
+
+    random = np.random.default_rng(1)
+    background = read_volume(data / CHEST)
+    wall = wall_mask(background.array[0], background.geometry)
+    lung = find_lungs(background).mask
+    centers = places(background, lung, random, len(NODULES_MM), radius_mm=8.0, apart_mm=30.0, wall=wall)
+    made = []
+    for date in range(2):
+        there = zip(centers, [sizes[date] for sizes in NODULES_MM], strict=True)
+        nodules = [Nodule(center, (mm, mm, mm), lobes=0.1, seed=n) for n, (center, mm) in enumerate(there) if mm]
+        phantom = insert(background, nodules, random, noise_hu=CHEST_NOISE_HU, blur_mm=CHEST_BLUR_MM, wall=wall)
+        made.append(phantom.volume)
+    return made
+
+
+def take_detect_panel(desktop: Any, data: Path, _folder: Path) -> str:
     """Findings of two dates, compared and reviewed."""
-    from tiny_detector import chest, write_tiny_detector
-    from worker_behaviours import LAUNCH_WITH_TINY_DETECTOR
-
-    from SlicerCNNSegLib.worker import client
-
-    os.environ["CNNSEG_MODELS"] = str(folder)
-    metadata = write_tiny_detector(folder / "balls") / "configs" / "metadata.json"
-    metadata.write_text(metadata.read_text(encoding="utf-8").replace('"Balls"', '"Balls in a made-up chest"'))
-    client.LAUNCH = LAUNCH_WITH_TINY_DETECTOR
     panel = desktop.open("SlicerCNNSeg")
     ui, parameters = panel.ui, panel.logic.getParameterNode()
     ui.taskTabs.currentIndex = 1
     tables = []
-    for name, balls, shift_mm in (("chest 2025-01", BALLS[:3], 0.0), ("chest 2025-07", BALLS[1:], 12.0)):
-        parameters.inputVolume = add(chest(balls, shift_mm=shift_mm), name)
+    for name, volume in zip(("chest 2025-01", "chest 2025-07"), chests(data), strict=True):
+        parameters.inputVolume = add(volume, name)
         run(desktop, panel)
         tables.append(parameters.findingsTable)
     if tables[1] is None:
         return ui.statusLabel.text
+    found = ui.statusLabel.text
     ui.findingsTableView.selectRow(0)
     ui.acceptButton.click()
     ui.rejectButton.click()
@@ -117,6 +155,7 @@ def take_detect_panel(desktop: Any, _data: Path, folder: Path) -> str:
     ui.followUpCollapsibleButton.collapsed = False
     run(desktop, panel, ui.compareButton)
     ui.findingsTableView.selectRow(2)
+    print(found, ui.statusLabel.text, sep="\n", flush=True)
     save(desktop, panel.parent, "detect-panel")
     desktop.close(panel)
     return ""
@@ -169,6 +208,8 @@ def take_effect(desktop: Any, data: Path, _folder: Path) -> str:
 
 def take_training_panel(desktop: Any, data: Path, folder: Path) -> str:
     """A training planned and done, with its curves."""
+    import slicer
+
     cases = [path.name for path in sorted((data / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:TRAINING_CASES]]
     source = folder / "hippocampi"
     for place in ("imagesTr", "labelsTr"):
@@ -183,7 +224,8 @@ def take_training_panel(desktop: Any, data: Path, folder: Path) -> str:
     run(desktop, panel, ui.startButton)
     if not ui.resultsCollapsibleButton.visible:
         return ui.statusLabel.text
-    save(desktop, panel.parent, "training-panel")
+    charts = list(slicer.mrmlScene.GetNodesByClass("vtkMRMLPlotChartNode"))
+    save(desktop, panel.parent, "training-panel", charts)
     desktop.close(panel)
     return ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class TaskTab:
@@ -64,3 +66,33 @@ def choose(menu: Any, *texts: str) -> None:
         choose(action.menu(), *texts[1:])
     elif action.enabled:
         action.trigger()
+
+
+def add_roi(name: str = "box") -> Any:
+    """An ROI of 8 x 6 x 10 mm around (10, 10, 12)."""
+    import slicer
+    import vtk
+
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    roi.SetSize(8, 6, 10)
+    roi.SetCenter(vtk.vtkVector3d(10, 10, 12))
+    return roi
+
+
+def add_segments(volume: Any, first_voxels_ijk: dict[str, tuple[int, int, int]]) -> Any:
+    """A segmentation of the volume, with a box of 4 x 3 x 2 voxels (i, j, k) from there on as each segment."""
+    import slicer
+
+    from SlicerCNNSegLib.scene.geometry import local_ijk_to_ras, oriented_labelmap
+
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    drawn.GetSegmentation().SetSourceRepresentationName(kind)
+    for name, first_ijk in first_voxels_ijk.items():
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        image = oriented_labelmap(np.ones((2, 3, 4), np.uint8), local_ijk_to_ras(volume), first_ijk)
+        segment.AddRepresentation(kind, image)
+        drawn.GetSegmentation().AddSegment(segment)
+    return drawn

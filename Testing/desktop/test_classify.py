@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from desktop.conftest import write_classifier
 from desktop.paths_of_panels import ROOT
-from desktop.task_tabs import nodes, run_to_end, start_run
+from desktop.task_tabs import add_roi, add_segments, nodes, run_to_end, start_run
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +27,6 @@ def a_tab(one_class, a_panel, behaviour):
     return a_panel
 
 
-def an_roi(name="box"):
-    import slicer
-    import vtk
-
-    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
-    roi.SetSize(8, 6, 10)
-    roi.SetCenter(vtk.vtkVector3d(10, 10, 12))
-    return roi
-
-
 def test_classifiers_are_listed_by_themselves_the_unusable_greyed(a_tab):
     from PySide6.QtCore import Qt
 
@@ -48,7 +38,7 @@ def test_classifiers_are_listed_by_themselves_the_unusable_greyed(a_tab):
     ]
     assert [bool(box.model().item(n).flags() & Qt.ItemFlag.ItemIsEnabled) for n in range(3)] == [False, False, True]
     assert "needs at least 2 classes" in box.model().item(1).toolTip()
-    assert a_tab.ui.classifierInfoLabel.text == "Tells apart: Ill, Well\nImages: MR. Licence: Apache-2.0"
+    assert a_tab.ui.classifierInfoLabel.text == "Tells apart: Ill, Well\nImages: MR. Licence: Apache-2.0. < 0.1 MB"
     assert a_tab.ui.modelComboBox.count == 3, "the other tab lists models that segment"
 
 
@@ -59,12 +49,12 @@ def test_probabilities_are_shown_and_kept(desktop, a_tab, a_volume, behaviour):
     volume = a_volume("chest")
     run_to_end(desktop, a_tab)
     assert behaviour.notes["settings"]["model"] == "two-classes"
-    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Ill 75%.")
+    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Ill (0.75).")
     assert a_tab.ui.statusLabel.text.splitlines()[1:] == ["Mind the gap."]
     (table,) = nodes("vtkMRMLTableNode")
     assert [[table.GetCellText(row, column) for column in (1, 2, 4)] for row in range(2)] == [
-        ["Ill", "0.75", "1"],
-        ["Well", "0.25", "0"],
+        ["Ill", "0.75", "yes"],
+        ["Well", "0.25", "no"],
     ]
     assert record_of(table)["warnings"] == ["Mind the gap."]
     assert classes_of(volume)[0]["decided"] == ["Ill"]
@@ -83,34 +73,20 @@ def test_a_region_of_interest(desktop, a_tab, a_volume, behaviour):
     a_volume()
     a_tab.ui.whereComboBox.currentIndex = 1
     assert a_tab.ui.hintLabel.text == "Choose a region of interest."
-    a_tab.ui.classifyRegionSelector.setCurrentNode(an_roi())
+    a_tab.ui.classifyRegionSelector.setCurrentNode(add_roi())
     run_to_end(desktop, a_tab)
     assert behaviour.notes["settings"]["regions"] == ["ras:6,14,7,13,7,17"]
 
 
 def test_around_segments(desktop, a_tab, a_volume, behaviour):
-    import slicer
-
-    from SlicerCNNSegLib.scene.geometry import local_ijk_to_ras, oriented_labelmap
-
-    volume = a_volume()
-    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
-    drawn.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    drawn.GetSegmentation().SetSourceRepresentationName(kind)
-    for number, name in enumerate(("Upper", "Lower")):
-        segment = slicer.vtkSegment()
-        segment.SetName(name)
-        image = oriented_labelmap(np.ones((2, 3, 4), np.uint8), local_ijk_to_ras(volume), (5, 5, 4 + 6 * number))
-        segment.AddRepresentation(kind, image)
-        drawn.GetSegmentation().AddSegment(segment)
+    drawn = add_segments(a_volume(), {"Upper": (5, 5, 4), "Lower": (5, 5, 10)})
     a_tab.ui.whereComboBox.currentIndex = 2
     assert a_tab.ui.hintLabel.text == "Choose a segmentation."
     a_tab.ui.segmentsSelector.setCurrentNode(drawn)
     a_tab.ui.marginSpinBox.value = 2.0
     run_to_end(desktop, a_tab)
     assert behaviour.notes["settings"]["regions"] == ["Upper=ras:3,10,3,9,4,9.5", "Lower=ras:3,10,3,9,13,18.5"]
-    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Upper: Ill 75%; Lower: Ill 75%.")
+    assert a_tab.ui.statusLabel.text.splitlines()[0].endswith(" s: Upper: Ill (0.75); Lower: Ill (0.75).")
     assert not a_tab.ui.classesTableView.isColumnHidden(0)
 
 
@@ -160,6 +136,8 @@ def test_the_real_model_gives_what_it_gave_where_it_was_made(desktop, a_panel, m
     from SlicerCNNSegLib.engine.catalogue import find_model
     from SlicerCNNSegLib.engine.store.class_check import TOLERANCE
     from SlicerCNNSegLib.engine.store.pattern import FILE, Pattern
+    from SlicerCNNSegLib.engine.wording import probability_in_words
+    from SlicerCNNSegLib.scene.classifications import classes_of
     from SlicerCNNSegLib.scene.volumes import node_from_volume
 
     monkeypatch.setenv("CNNSEG_MODELS", str(ROOT / "SlicerCNNSeg" / "Resources" / "Models"))
@@ -173,8 +151,11 @@ def test_the_real_model_gives_what_it_gave_where_it_was_made(desktop, a_panel, m
     a_panel.ui.deviceComboBox.currentText = "cpu"
     run_to_end(desktop, a_panel)
     (table,) = nodes("vtkMRMLTableNode")
-    found = [float(table.GetCellText(row, 2)) for row in range(table.GetNumberOfRows())]
+    node = a_panel.logic.getParameterNode().inputVolume
+    found = list(classes_of(node)[0]["probabilities"].values())
     np.testing.assert_allclose(found, check["probabilities"], atol=TOLERANCE)
+    words = [table.GetCellText(row, 2) for row in range(table.GetNumberOfRows())]
+    assert words == [probability_in_words(p) for p in found]
     decided = table.GetCellText(int(np.argmax(found)), 1)
     assert f" s: {decided} " in a_panel.ui.statusLabel.text
     heat = a_panel.logic.getParameterNode().heatMap

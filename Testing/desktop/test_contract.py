@@ -86,6 +86,26 @@ def test_every_class_of_a_form_is_declared(form):
     assert declared == {kind for kind in form_widgets(form).values() if not kind.startswith("Q")}
 
 
+REACHED_BY_KEYS = {
+    *("QPushButton", "QToolButton", "QComboBox", "QLineEdit", "QPlainTextEdit", "QCheckBox", "QSpinBox", "QDateEdit"),
+    *("QDoubleSpinBox", "QTableWidget", "QTabWidget", "qMRMLNodeComboBox", "qMRMLTableView", "ctkPathLineEdit"),
+    "ctkSliderWidget",
+}
+"""Classes of widgets that a user works with."""
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
+def test_every_widget_to_work_with_has_a_tool_tip_and_its_place_for_the_tab_key(form):
+    """Dialogs without a list of tab stops have the order in which their widgets stand."""
+    tree = ET.parse(form)
+    used = [widget for widget in tree.iter("widget") if widget.get("class") in REACHED_BY_KEYS]
+    assert used
+    without = [w.get("name") for w in used if not any(p.get("name") == "toolTip" for p in w.findall("property"))]
+    assert without == []
+    stops = [stop.text for stop in tree.iter("tabstop")]
+    assert not stops or sorted(stops) == sorted(widget.get("name") for widget in used)
+
+
 @pytest.mark.parametrize("module_file", MODULE_FILES, ids=lambda path: path.stem)
 def test_module_files_use_their_widgets_as_slicer_shows_them(module_file, widgets):
     kinds = form_widgets(module_file.parent / "Resources" / "UI" / f"{module_file.stem}.ui")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from desktop.task_tabs import nodes, run_to_end
+from desktop.task_tabs import add_roi, add_segments, nodes, run_to_end
 from PySide6 import QtCore, QtGui, QtWidgets
 from tiny_detector import write_tiny_detector
 from worker_behaviours import LAUNCH_WITH_TINY_DETECTOR
@@ -57,6 +57,28 @@ def shown_rois():
     return sorted(roi.GetName() for roi in nodes("vtkMRMLMarkupsROINode") if roi.GetDisplayVisibility())
 
 
+@pytest.mark.parametrize(
+    ("kind", "regions"), [("roi", ["ras:6,14,7,13,7,17"]), ("segments", ["ras:1,12,1,11,2,11.5"]), ("whole", [])]
+)
+def test_a_region_is_searched_and_kept(desktop, a_tab, a_ct, behaviour, kind, regions):
+    volume = a_ct()
+    around = {"roi": add_roi, "segments": lambda: add_segments(volume, {"Mass": (5, 5, 4)}), "whole": lambda: None}
+    selector, margin = a_tab.ui.detectRegionSelector, a_tab.ui.detectMarginSpinBox
+    selector.setCurrentNode(around[kind]())
+    assert margin.visible == (kind == "segments")
+    margin.value = 4.0
+    run_to_end(desktop, a_tab)
+    assert behaviour.notes["settings"]["regions"] == regions
+    assert a_tab.ui.statusLabel.text.startswith("Done in ")
+    desktop.close(a_tab)
+    again = desktop.open("SlicerCNNSeg")
+    chosen = again.ui.detectRegionSelector.currentNode()
+    assert (chosen.GetName() if chosen else None) == {"roi": "box", "segments": "drawn", "whole": None}[kind]
+    assert again.ui.detectMarginSpinBox.value == 4.0
+    a_tab.setup()  # the fixture closes it once more
+    desktop.close(again)
+
+
 def press(view, key):
     view.setFocus()
     for kind in (QtCore.QEvent.Type.ShortcutOverride, QtCore.QEvent.Type.KeyPress, QtCore.QEvent.Type.KeyRelease):
@@ -70,7 +92,7 @@ def test_detectors_are_listed_by_themselves_the_unusable_greyed_a_demonstration_
     assert [box.itemText(n) for n in range(box.count)] == titles
     assert not box.model().item(2).flags() & QtCore.Qt.ItemFlag.ItemIsEnabled
     assert "candidate_score" in box.model().item(2).toolTip()
-    assert a_tab.ui.detectorInfoLabel.text == "Finds: Nodule\nImages: CT. Licence: Apache-2.0"
+    assert a_tab.ui.detectorInfoLabel.text == "Finds: Nodule\nImages: CT. Licence: Apache-2.0. < 0.1 MB"
     box.currentText = DEMO_TITLE
     told = a_tab.ui.detectorInfoLabel.text.splitlines()
     assert (told[0], told[-1]) == (DEMO_TITLE, DEMO_USE), "a long title is told in full"

@@ -37,7 +37,7 @@ def test_models_are_listed_with_what_they_find(a_panel):
         "Test model (tiny-mr)",
         "Test model (two-channels)",
     ]
-    assert a_panel.ui.modelInfoLabel.text == "Finds: Blob\nImages: MR. Licence: Apache-2.0"
+    assert a_panel.ui.modelInfoLabel.text == "Finds: Blob\nImages: MR. Licence: Apache-2.0. < 0.1 MB"
 
 
 def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):
@@ -49,7 +49,7 @@ def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):
     package = choice.entry.package
     monkeypatch.setattr(choice, "_entries", [CatalogueEntry("m", package.folder, replace(package, description="<b>"))])
     choice._combo_box.currentIndex = 0
-    choice._describe()
+    choice.describe()
     assert choice._combo_box.toolTip == "<b>Test model</b><br>&lt;b&gt;"
 
 

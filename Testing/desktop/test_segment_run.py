@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
-from desktop.task_tabs import nodes, run_to_end
+from desktop.task_tabs import add_roi, add_segments, nodes, run_to_end
+
+from SlicerCNNSegLib.worker.logs import logs_folder
+from SlicerCNNSegLib.worker.speeds import FILE
 
 
 def test_what_is_chosen_is_what_is_asked_for(desktop, a_panel, a_volume, behaviour):
-    import slicer
-    import vtk
-
     a_volume()
-    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
-    roi.SetSize(8, 6, 10)
-    roi.SetCenter(vtk.vtkVector3d(10, 10, 12))
-    a_panel.ui.regionSelector.setCurrentNode(roi)
+    a_panel.ui.regionSelector.setCurrentNode(add_roi())
+    assert not a_panel.ui.regionMarginSpinBox.visible
     a_panel.ui.deviceComboBox.currentText = "cpu"
     a_panel.ui.precisionComboBox.currentText = "fp32"
     a_panel.ui.mirrorCheckBox.checked = True
@@ -31,6 +30,49 @@ def test_what_is_chosen_is_what_is_asked_for(desktop, a_panel, a_volume, behavio
         "postprocess": True,
         "force": False,
     }
+
+
+def test_around_segments_is_one_box(desktop, a_panel, a_volume, behaviour):
+    drawn = add_segments(a_volume(), {"Upper": (5, 5, 4), "Lower": (5, 5, 10)})
+    a_panel.ui.regionSelector.setCurrentNode(drawn)
+    assert a_panel.ui.regionMarginSpinBox.visible
+    a_panel.ui.regionMarginSpinBox.value = 2.0
+    run_to_end(desktop, a_panel)
+    assert behaviour.notes["settings"]["regions"] == ["ras:3,10,3,9,4,18.5"]
+    assert a_panel.ui.statusLabel.text.startswith("Done in ")
+
+
+def test_how_long_the_next_run_takes_is_said_before_it(desktop, a_panel, a_volume, behaviour):
+    """By the last one (0.3 s of the whole volume in the fake worker's record), for as much as is looked at now."""
+    a_volume()
+    label = a_panel.ui.estimateLabel
+    speeds = speeds_file()
+    assert label.text == "none before the model's first run on this computer"
+    assert "Last run" not in a_panel.ui.modelInfoLabel.text
+    run_to_end(desktop, a_panel)
+    known = json.loads(speeds.read_text(encoding="utf-8"))
+    (name,) = known
+    assert name == "tiny-mr 1"
+    version = a_panel._tabs[0].package.version
+    known[f"tiny-mr {version}"] = known.pop(name) | {"seconds": 600.0, "device": "cuda:0"}
+    speeds.write_text(json.dumps(known), encoding="utf-8")
+    a_panel.enter()
+    assert label.text == "about 10 min on cuda:0"
+    assert a_panel.ui.modelInfoLabel.text.splitlines()[-1] == "Last run here: 10 min on cuda:0"
+    a_panel.ui.regionSelector.setCurrentNode(add_roi())
+    share = 8 * 6 * 10 / (22 * 20 * 18 * 1.5)
+    assert label.text == f"about {600 * share:.0f} s on cuda:0"
+
+
+def speeds_file():
+    return logs_folder() / FILE
+
+
+def test_a_segmentation_without_segments_is_refused(desktop, a_panel, a_volume, behaviour):
+    a_panel.ui.regionSelector.setCurrentNode(add_segments(a_volume(), {}))
+    a_panel.ui.applyButton.click()
+    assert a_panel.ui.statusLabel.text == "The segmentation 'drawn' has no segments; draw or import some first."
+    assert not behaviour.begun
 
 
 def test_the_result_is_in_the_scene_with_names_colours_volumes_and_record(desktop, a_panel, a_volume, behaviour):

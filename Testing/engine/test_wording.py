@@ -1,6 +1,6 @@
 """Texts cut to length, and harmless in a terminal."""
 
-from SlicerCNNSegLib.engine.wording import elided, listed, printable
+from SlicerCNNSegLib.engine.wording import elided, listed, printable, probability_in_words
 
 
 def test_elided_keeps_beginning_and_end():
@@ -19,3 +19,8 @@ def test_listed_tells_how_many_more():
 def test_what_a_terminal_would_obey_is_escaped():
     assert printable("Milz (größer)") == "Milz (größer)"
     assert printable("a\x1b[2J\nb\u202e\x9b") == "a\\x1b[2J\nb\\u202e\\x9b"
+
+
+def test_a_probability_is_never_a_sure_one():
+    words = [probability_in_words(p) for p in (0.0, 9.0e-08, 0.0049, 0.0051, 0.5, 0.994, 0.9951, 1.0)]
+    assert words == ["< 0.01", "< 0.01", "< 0.01", "0.01", "0.50", "0.99", "> 0.99", "> 0.99"]

@@ -12,7 +12,7 @@ from SlicerCNNSegLib.engine.errors import InputError, SettingsError
 from SlicerCNNSegLib.engine.findings.boxes import box_from_corners
 from SlicerCNNSegLib.engine.findings.finding import ACCEPTED, REJECTED, Finding, Measurements
 from SlicerCNNSegLib.engine.labels import Label
-from SlicerCNNSegLib.scene.finding_table import ID, MEAN, STATUS
+from SlicerCNNSegLib.scene.finding_table import ID, KIND, MEAN, SCORE, STATUS, VOLUME
 from SlicerCNNSegLib.scene.findings import (
     COLORS,
     FINDING,
@@ -95,9 +95,18 @@ def test_each_candidate_has_a_row_a_roi_and_a_segment_of_its_id(a_scene, a_detec
     assert shown_rois(shown.table) == shown_segments(shown.table) == {"N01": True, "N02": True, "N03": False}
     assert findings_of(shown.table) == list(result.candidates)
     assert record_of(shown.table)["model_id"] == result.record.model_id
-    means = shown.table.GetTable().GetColumnByName(MEAN)
-    assert means.GetValue(0) == 6.0
-    assert np.isnan(means.GetValue(1))
+    cells = {name: shown.table.GetTable().GetColumnByName(name) for name in (MEAN, VOLUME, KIND, SCORE)}
+    words = [[column.GetValue(row) for column in cells.values()] for row in range(2)]
+    assert words[0][0] == "6.0"
+    assert words[0][2] == "solid"
+    assert words[1][:3] == ["\N{EN DASH}"] * 3, "it was not measured"
+    assert [row[3] for row in words] == [f"{one.score:.2f}" for one in result.candidates[:2]]
+    shown_texts = [
+        shown.table.GetCellText(row, column)
+        for row in range(shown.table.GetNumberOfRows())
+        for column in range(shown.table.GetNumberOfColumns())
+    ]
+    assert "nan" not in shown_texts
 
 
 @pytest.mark.parametrize("ijk_to_ras", [LEFT_HANDED, ROTATED])

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("vtk", reason="needs the slicer-core wheel: pip install cnnseg[slicer]")
 
 from SlicerCNNSegLib.engine.errors import InputError, RegionError
-from SlicerCNNSegLib.scene.regions import region_from_roi
+from SlicerCNNSegLib.scene.regions import region_around, region_from_roi
 
 pytestmark = pytest.mark.slicer
 
@@ -54,6 +54,31 @@ def test_a_bent_roi_is_where_its_middle_goes(kind, an_roi_node, a_bent_transform
     np.testing.assert_allclose((bounds[0::2] + bounds[1::2]) / 2, middle, atol=1e-3)
     assert np.linalg.norm(np.array(middle) - [5, 0, 0]) > 5
     np.testing.assert_allclose(bounds[1::2] - bounds[0::2], [10, 20, 30], rtol=0.2)
+
+
+def test_around_segments_is_the_box_of_all_with_a_margin(slicer, vtk, a_scene, an_roi_node):
+    """Of 2 mm voxels under a turned, moved parent: the box in the world, along R, A and S."""
+    from SlicerCNNSegLib.scene.geometry import oriented_labelmap
+    from SlicerCNNSegLib.scene.segmentations import register_segmentations
+
+    register_segmentations(a_scene)
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    with pytest.raises(InputError, match="has no segments"):
+        region_around(node)
+    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    node.GetSegmentation().SetSourceRepresentationName(kind)
+    for name, first_ijk in (("Upper", (0, 0, 0)), ("Lower", (10, 0, 5))):
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        image = oriented_labelmap(np.ones((2, 3, 4), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]), first_ijk)
+        segment.AddRepresentation(kind, image)
+        node.GetSegmentation().AddSegment(segment)
+    region = region_around(node, 3.0)
+    assert (region.kind, region.name) == ("ras", "")
+    assert region.bounds == pytest.approx((-3, 29, -3, 7, -3, 15)), "from voxel centres, on each side 3 mm"
+    assert region_around(an_roi_node, 3.0) == region_from_roi(an_roi_node)
+    with pytest.raises(InputError, match="Expected a markups ROI node, got None"):
+        region_around(None)
 
 
 def test_an_roi_around_points(slicer, vtk, a_scene):

@@ -15,9 +15,11 @@ from ..engine.settings import AUTO, DEFAULT_DETECTOR, DetectionSettings
 from .inputs import (
     add_input_options,
     add_model_options,
+    add_region_options,
     add_run_options,
     cases_of,
     refuse_to_overwrite_inputs,
+    regions_of,
     run_cases,
 )
 from .jsonlines import JsonObserver
@@ -28,12 +30,14 @@ EPILOG = """\
 examples:
   cnnseg detect chest.nii.gz -o out
   cnnseg detect dicom_folder -o out --threshold 0.7
+  cnnseg detect chest.nii.gz -o out --roi-ras 20,140,-90,90,-60,120
   cnnseg detect images/*.nii.gz -o out --model my-detector --resume
   cnnseg detect now.nii.gz -o later --prior earlier --days 183
 
 The detector that comes with CNNSeg is a demonstration, trained on inserted nodules; --model takes another one.
 
-A CSV table has the column 'image' and, as wanted, 'case' and 'series'. Its paths are relative to its own folder.
+A CSV table has the column 'image' and, as wanted, 'case', 'series', 'roi', 'roi_ras'. Its paths are relative to its
+own folder.
 
 For each case: CASE.findings.csv and CASE.findings.json (place, size, kind and size-based category of each finding),
 CASE.findings.html (the same with pictures), CASE.findings.seg.nrrd (a segment of each), CASE.candidates.csv
@@ -41,8 +45,9 @@ CASE.findings.html (the same with pictures), CASE.findings.seg.nrrd (a segment o
 checksums), with --prior CASE.followup.json; and findings.csv for all cases in the folder. A case that fails
 leaves no file and does not stop the rest.
 
-Only the lungs are searched. An image without lungs, of another modality or of a single slice is refused; a lung
-that the image cuts off, or thick slices, are told as warnings.
+Only the lungs are searched, and with a region of interest that part of them: what is found has its middle there. An
+image without lungs, of another modality or of a single slice is refused; a lung that the image cuts off, or thick
+slices, are told as warnings.
 
 exit status: 0 all done, 1 some failed, 2 wrong usage (nothing was begun), 130 stopped by Ctrl-C
 """
@@ -70,6 +75,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="ID|FOLDER|none",
         help="classifier that rates each finding (default: nodule-malignancy where it is installed)",
     )
+    add_region_options(parser, "Only there is searched; the lungs are found in the whole image. Repeat for several.")
     group = parser.add_argument_group("follow-up")
     group.add_argument(
         "--prior", type=Path, metavar="FOLDER", help="outputs of an earlier 'cnnseg detect', to compare with"
@@ -94,6 +100,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with before_first_case():
         settings = DetectionSettings(
             model=arguments.model,
+            regions=regions_of(arguments),
             threshold=arguments.threshold,
             malignancy=arguments.malignancy,
             device=arguments.device,
@@ -102,8 +109,6 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         package = find_model(settings.model)
         cases = cases_of(arguments, package, "detection")
-        if any(case.regions for case in cases):
-            raise SettingsError("A detection searches whole lungs; leave the columns roi and roi_ras out of the table.")
         plan = DetectionPlan(arguments.output, f"{package.title} ({package.id})", _prior(arguments))
         refuse_to_overwrite_inputs(plan, cases)
         plan.prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -94,3 +95,18 @@ class Region:
                 "move it onto the image or check its units (voxel index or RAS mm)."
             )
         return tuple(int(n) for n in start), tuple(int(n) for n in stop)  # type: ignore[return-value]
+
+
+def regions_mask(regions: Sequence[Region], geometry: Geometry) -> np.ndarray:
+    """Mask ``(k, j, i)`` of the voxels that lie in any of the regions, see ``Region.index_box``.
+
+    Raises
+    ------
+    RegionError
+        Nothing of a region lies inside the image.
+    """
+    mask = np.zeros(geometry.shape_kji, dtype=bool)
+    for region in regions:
+        start, stop = region.index_box(geometry)
+        mask[tuple(slice(a, b) for a, b in zip(start[::-1], stop[::-1], strict=True))] = True
+    return mask

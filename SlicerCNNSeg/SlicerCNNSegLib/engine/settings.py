@@ -137,6 +137,9 @@ class DetectionSettings:
     ----------
     model:
         Id from the catalogue, or the path of a model folder.
+    regions:
+        Boxes to which the search is restricted: what is found has its middle in one of them. None means the whole
+        lungs. Names say nothing here.
     threshold:
         Score from which on a candidate is a finding, 0 to 1; None takes the model's. Candidates below it are kept too,
         down to the model's lowest score.
@@ -157,6 +160,7 @@ class DetectionSettings:
     """
 
     model: str
+    regions: tuple[Region, ...] = ()
     threshold: float | None = None
     measure: bool = True
     malignancy: str = AUTO
@@ -168,10 +172,11 @@ class DetectionSettings:
         _check_hardware(self.device, self.precision)
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise SettingsError(f"Expected a threshold from 0 to 1, got {self.threshold}.")
+        object.__setattr__(self, "regions", tuple(self.regions))
 
     def to_json(self) -> dict[str, object]:
         """The plain form, for the run record."""
-        return asdict(self)
+        return {**asdict(self), "regions": [str(region) for region in self.regions]}
 
 
 def _check_hardware(device: str, precision: str) -> None:

@@ -27,3 +27,9 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def probability_in_words(probability: float) -> str:
+    """A probability for reading, with two digits: ``0.98``, ``< 0.01``, ``> 0.99``; never a sure 0 or 1."""
+    text = f"{probability:.2f}"
+    return {"0.00": "< 0.01", "1.00": "> 0.99"}.get(text, text)

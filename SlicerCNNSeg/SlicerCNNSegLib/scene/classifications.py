@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import vtk
 
 from ..engine.classification.result import ClassificationResult
 from ..engine.errors import InputError
 from ..engine.steps import finished
+from ..engine.wording import probability_in_words
 from .geometry import copying_voxels, local_ijk_to_ras, matrix_from_array
 from .hierarchy import place_beside
 from .records import remove_record, set_record
@@ -30,9 +30,9 @@ REGION, CLASS, PROBABILITY, SPREAD, DECIDED = "Region", "Class", "Probability", 
 DESCRIPTIONS = {
     REGION: "What was classified; empty for the whole image",
     CLASS: "Name of the class",
-    PROBABILITY: "Probability of the class, 0 to 1",
-    SPREAD: "Standard deviation of the probability over several networks, or runs of one; not a number without",
-    DECIDED: "1 for what is decided for, else 0",
+    PROBABILITY: "Probability of the class, 0 to 1, rounded; the volume's attribute CNNSeg.Classes has the number",
+    SPREAD: "Standard deviation of the probability over several networks, or runs of one; empty without",
+    DECIDED: "Whether the class is decided for",
 }
 
 HEAT_COLORS = "vtkMRMLColorTableNodeFileInferno.txt"
@@ -54,7 +54,7 @@ class ShownClasses:
 def show_classes(
     scene: slicer.vtkMRMLScene, result: ClassificationResult, node: slicer.vtkMRMLTableNode | None = None
 ) -> slicer.vtkMRMLTableNode:
-    """A table with a row for each region and class, the classes in the model's order.
+    """A table for reading, with a row for each region and class, the classes in the model's order.
 
     Parameters
     ----------
@@ -69,14 +69,18 @@ def show_classes(
         node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName("Classes"))
     elif scene.GetUndoFlag():
         scene.SaveStateForUndo(node)
-    texts, numbers = vtk.vtkStringArray, vtk.vtkDoubleArray
-    columns = {REGION: texts(), CLASS: texts(), PROBABILITY: numbers(), SPREAD: numbers(), DECIDED: vtk.vtkIntArray()}
+    columns = {title: vtk.vtkStringArray() for title in DESCRIPTIONS}
     for one in result.predictions:
-        spread = one.spread or (np.nan,) * len(result.names)
         for index, name in enumerate(result.names):
-            cells = (one.name, name, one.probabilities[index], spread[index], int(index in one.decided))
-            for column, cell in zip(columns.values(), cells, strict=True):
-                column.InsertNextValue(cell)
+            cells = {
+                REGION: one.name,
+                CLASS: name,
+                PROBABILITY: probability_in_words(one.probabilities[index]),
+                SPREAD: f"{one.spread[index]:.2f}" if one.spread else "",
+                DECIDED: "yes" if index in one.decided else "no",
+            }
+            for title, cell in cells.items():
+                columns[title].InsertNextValue(cell)
     modified = node.StartModify()
     try:
         node.RemoveAllColumns()

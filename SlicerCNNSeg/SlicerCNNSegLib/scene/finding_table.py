@@ -6,29 +6,32 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import vtk
 
 from ..engine.findings.category import TITLE
 from ..engine.findings.finding import Finding
 from ..engine.findings.growth import GONE, GROWN
 from ..engine.findings.match import Match
+from ..engine.wording import probability_in_words
 
 if TYPE_CHECKING:
     import slicer
 
 ID, STATUS, SCORE, LOCATION, KIND = "Finding", "Review", "Score", "Location", "Kind"
 MEAN, VOLUME, CATEGORY, CHANGE, R, A, S = "Mean (mm)", "Volume (mm3)", "Category", "Change", "R", "A", "S"
-TEXTS = (ID, STATUS, CHANGE, LOCATION, KIND, CATEGORY)
+NUMBERS = (R, A, S)
+"""The columns that are for programs; all others are for reading."""
+
+UNMEASURED = "\N{EN DASH}"
 DESCRIPTIONS = {
     ID: "The finding's id; its ROI and its segment carry it too",
     STATUS: "What its reviewer says: accepted, rejected or undecided",
     SCORE: "How sure the detector is, 0 to 1",
     CHANGE: "Against an earlier date: new, grown, shrunk, stable or gone, with the change in volume",
-    MEAN: "Mean of the two axial diameters in mm; not a number where it was not measured",
-    VOLUME: "Volume in mm3; not a number where it was not measured",
+    MEAN: "Mean of the two axial diameters in mm; a dash where it was not measured",
+    VOLUME: "Volume in mm3; a dash where it was not measured",
     LOCATION: "Which lung, which third",
-    KIND: "Solid, part-solid or non-solid; empty where it was not measured",
+    KIND: "Solid, part-solid or non-solid; a dash where it was not measured",
     CATEGORY: TITLE,
     R: "The middle of its box, RAS mm of the image that was searched",
     A: "The middle of its box, RAS mm of the image that was searched",
@@ -52,7 +55,7 @@ def fill_table(
         Findings of the earlier date that are no more: rows at the end, of which nobody says anything.
     """
     changes = {match.later: change_in_words(match) for match in matches if match.later is not None}
-    columns = {name: vtk.vtkStringArray() if name in TEXTS else vtk.vtkDoubleArray() for name in DESCRIPTIONS}
+    columns = {name: vtk.vtkDoubleArray() if name in NUMBERS else vtk.vtkStringArray() for name in DESCRIPTIONS}
     for one in findings:
         _add_row(columns, one, changes.get(one.id, ""))
     for one in gone:
@@ -83,12 +86,12 @@ def _add_row(columns: Mapping[str, vtk.vtkAbstractArray], one: Finding, change: 
     row = {
         ID: one.id,
         STATUS: "" if change == GONE else one.status,
-        SCORE: round(one.score, 2),
-        MEAN: round(measured.mean_diameter_mm, 1) if measured else np.nan,
-        VOLUME: round(measured.volume_mm3) if measured else np.nan,
+        SCORE: probability_in_words(one.score),
+        MEAN: f"{measured.mean_diameter_mm:.1f}" if measured else UNMEASURED,
+        VOLUME: f"{measured.volume_mm3:.0f}" if measured else UNMEASURED,
         CHANGE: change,
         LOCATION: one.location,
-        KIND: measured.kind if measured else "",
+        KIND: measured.kind if measured else UNMEASURED,
         CATEGORY: one.category,
         R: right,
         A: anterior,

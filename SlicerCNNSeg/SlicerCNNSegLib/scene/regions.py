@@ -1,11 +1,16 @@
-"""Markups ROI nodes to ``Region``."""
+"""Markups ROI nodes, and what surrounds segments, to ``Region``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ..engine.classification.around import MARGIN_MM, regions_around_segments
 from ..engine.errors import InputError, RegionError
 from ..engine.region import Region
+from .labelmaps import labelmap_from_segmentation
 
 if TYPE_CHECKING:
     import slicer
@@ -44,3 +49,49 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, name: str = "") -> R
     bounds = [0.0] * 6
     roi_node.GetRASBounds(bounds)
     return Region("ras", tuple(bounds), name)  # type: ignore[arg-type]
+
+
+def region_around(
+    node: slicer.vtkMRMLMarkupsROINode | slicer.vtkMRMLSegmentationNode, margin_mm: float = MARGIN_MM
+) -> Region:
+    """The box of an ROI node; of a segmentation node the box around all of its segments, in world RAS mm.
+
+    Parameters
+    ----------
+    margin_mm:
+        Added on each side of the segments, along the axes of their grid; not to an ROI.
+
+    Raises
+    ------
+    InputError
+        The node is neither, or has no segments.
+    RegionError
+        The ROI or all segments are empty.
+    """
+    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+        return region_from_roi(node)
+    labelmap, geometry, labels = labelmap_from_segmentation(node)
+    whole = (labelmap > 0).astype(labelmap.dtype)
+    (region,) = regions_around_segments(whole, geometry, (replace(labels[0], value=1),), margin_mm)
+    return replace(region, name="")
+
+
+def covered_mm3(
+    volume_node: slicer.vtkMRMLVolumeNode, around: slicer.vtkMRMLDisplayableNode | None = None, margin_mm: float = 0.0
+) -> float:
+    """About how much of a volume node is looked at, mm3: all of it, or its part in a node's box with a margin.
+
+    Boxes are those along R, A and S that hold volume and node.
+    """
+    box = _ras_box(volume_node)
+    if around is not None:
+        part, margin = _ras_box(around), margin_mm if around.IsA("vtkMRMLSegmentationNode") else 0.0
+        box = np.array([np.maximum(box[0], part[0] - margin), np.minimum(box[1], part[1] + margin)])
+    return float(np.prod(np.maximum(box[1] - box[0], 0)))
+
+
+def _ras_box(node: slicer.vtkMRMLDisplayableNode) -> np.ndarray:
+    """Lower and upper ends along R, A, S in the world, mm, shape (2, 3)."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    return np.array(bounds).reshape(3, 2).T

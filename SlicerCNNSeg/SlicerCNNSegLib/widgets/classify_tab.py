@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from ..engine.classification.result import ClassificationResult, Prediction
 from ..engine.settings import EXPLANATIONS, ClassificationSettings
+from ..engine.wording import probability_in_words
 from ..scene.classifications import REGION, SPREAD
 from ..scene.overlays import take_off
 from .classify_run import ClassifyRequest
@@ -110,11 +111,11 @@ def in_words(result: ClassificationResult) -> str:
 
 
 def _decided_in_words(names: tuple[str, ...], one: Prediction) -> str:
-    decided = [f"{names[n]} {one.probabilities[n]:.0%}" for n in one.decided]
+    decided = [f"{names[n]} ({probability_in_words(one.probabilities[n])})" for n in one.decided]
     return ", ".join(decided) or _("none of the classes")
 
 
 def _says_nothing(table, name: str) -> bool:
-    """Whether all cells of a column are empty, or no numbers."""
+    """Whether all cells of a column are empty."""
     column = table.GetColumnIndex(name)
-    return all(table.GetCellText(row, column) in ("", "nan") for row in range(table.GetNumberOfRows()))
+    return not any(table.GetCellText(row, column) for row in range(table.GetNumberOfRows()))

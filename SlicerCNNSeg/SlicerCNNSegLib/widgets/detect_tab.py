@@ -41,6 +41,16 @@ class DetectTab(TaskTab):
         super().connect_parameters(parameters)
         self._follow_up.connect_parameters(parameters)
 
+    def show_parameters(self) -> None:
+        """Show model and region."""
+        super().show_parameters()
+        self._show_margin(self.ui.detectMarginLabel, self.ui.detectMarginSpinBox)
+
+    @property
+    def region(self):
+        """What the parameter node restricts the run to."""
+        return self._parameters.detectRegion, self._parameters.detectMargin
+
     def request(self, volume_nodes) -> DetectRequest:
         """What to search."""
         parameters = self._parameters
@@ -50,7 +60,7 @@ class DetectTab(TaskTab):
             precision=parameters.precision,
             force=parameters.force,
         )
-        return DetectRequest(volume_nodes, settings)
+        return DetectRequest(volume_nodes, settings, *self.region)
 
     def show_result(self, end: RunEnd, seconds: int) -> str:
         """Show findings, or what was made of them; says what came out."""

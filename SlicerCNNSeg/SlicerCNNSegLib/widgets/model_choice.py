@@ -14,6 +14,8 @@ from ..engine.classification.model import ClassificationModel
 from ..engine.detection.model import DetectionModel
 from ..engine.errors import CNNSegError
 from ..engine.package import OWN, ModelPackage
+from ..worker.estimate import in_words
+from ..worker.speeds import recall
 
 NAMED_LABELS = 6
 """Labels that are named; a model of a hundred structures would fill the panel."""
@@ -73,7 +75,7 @@ class ModelChoice:
         self._updating = True
         self._combo_box.currentIndex = ids.index(model_id) if model_id in ids else -1
         self._updating = False
-        self._describe()
+        self.describe()
 
     @property
     def entry(self) -> CatalogueEntry | None:
@@ -102,10 +104,11 @@ class ModelChoice:
 
     def _chosen(self, _current: object) -> None:
         if not self._updating:
-            self._describe()
+            self.describe()
             self._on_chosen(self.id)
 
-    def _describe(self) -> None:
+    def describe(self) -> None:
+        """Say what is known of the chosen model; after a run that is more."""
         entry = self.entry
         if entry is not None:
             text = describe_model(entry.package) if entry.package else entry.problem
@@ -136,11 +139,25 @@ def describe_model(package: ModelPackage) -> str:
     if len(names) > NAMED_LABELS:
         found = _("{names} and {count} more").format(names=found, count=len(names) - NAMED_LABELS)
     what = _("Tells apart: {found}") if package.classes else _("Finds: {found}")
-    images = _("Images: {modality}. Licence: {licence}").format(
-        modality=package.modality or _("any"), licence=package.licence
+    images = _("Images: {modality}. Licence: {licence}. {size}").format(
+        modality=package.modality or _("any"), licence=package.licence, size=size_in_words(package.size_bytes)
     )
-    title = (package.title,) if len(package.title) > LONG_TITLE else ()
-    return "\n".join((*title, what.format(found=found), images, *filter(None, [package.demonstration])))
+    title = package.title if len(package.title) > LONG_TITLE else ""
+    lines = (title, what.format(found=found), images, last_run_in_words(package), package.demonstration)
+    return "\n".join(filter(None, lines))
+
+
+def size_in_words(size_bytes: int) -> str:
+    """A size on disk in megabytes (10^6 bytes), as disks count."""
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 50_000 else "< 0.1 MB"
+
+
+def last_run_in_words(package: ModelPackage) -> str:
+    """How long the model's last run took on this computer; "" before the first one."""
+    speed = recall(package)
+    if speed is None:
+        return ""
+    return _("Last run here: {time} on {device}").format(time=in_words(speed.seconds), device=speed.device)
 
 
 def _checked(entry: CatalogueEntry) -> CatalogueEntry:

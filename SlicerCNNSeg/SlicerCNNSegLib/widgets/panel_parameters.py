@@ -2,7 +2,13 @@
 
 from typing import Annotated
 
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
+from slicer import (
+    vtkMRMLDisplayableNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTableNode,
+)
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 from ..engine.classification.around import MARGIN_MM
@@ -22,11 +28,14 @@ class SlicerCNNSegParameterNode:
     inputVolume4: vtkMRMLScalarVolumeNode
 
     model: str = DEFAULT_MODEL
-    region: vtkMRMLMarkupsROINode
+    region: vtkMRMLDisplayableNode
+    regionMargin: Annotated[float, WithinRange(0, 100)] = MARGIN_MM
     outputSegmentation: vtkMRMLSegmentationNode
     volumesTable: vtkMRMLTableNode
 
     detector: str = ""
+    detectRegion: vtkMRMLDisplayableNode
+    detectMargin: Annotated[float, WithinRange(0, 100)] = MARGIN_MM
     findingsTable: vtkMRMLTableNode
     earlierFindings: vtkMRMLTableNode
     earlierDate: str = ""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
 
 from ..engine.catalogue import find_model
+from ..engine.classification.around import MARGIN_MM
 from ..engine.inputs import check_modality, match_channels
 from ..engine.result import SegmentationResult
 from ..engine.settings import SegmentationSettings
 from ..engine.steps import Steps
-from ..scene.regions import region_from_roi
 from ..scene.segmentations import clear_segmentation, copying_foreground, put_segmentation
 from ..scene.tables import show_volumes
 from ..scene.volumes import volume_from_node
-from .worker_run import RunEnd, WorkerRun
+from .worker_run import RunEnd, WorkerRun, restricted
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class SegmentRequest:
     volume_nodes:
         The input: a volume for each channel of the model, in its order.
     settings:
-        Their regions are replaced by ``roi_node``.
-    roi_node:
-        Box to which the run is restricted; None for the whole volume.
+        Their regions are replaced by ``region_node``.
+    region_node, margin_mm:
+        ROI, or segmentation around which is segmented, so far around; None for the whole volume.
     output_node:
         Segmentation node to fill; None makes one.
     table_node:
@@ -39,7 +39,8 @@ class SegmentRequest:
 
     volume_nodes: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
     settings: SegmentationSettings
-    roi_node: slicer.vtkMRMLMarkupsROINode | None = None
+    region_node: slicer.vtkMRMLDisplayableNode | None = None
+    margin_mm: float = MARGIN_MM
     output_node: slicer.vtkMRMLSegmentationNode | None = None
     table_node: slicer.vtkMRMLTableNode | None = None
 
@@ -70,11 +71,7 @@ class SegmentRun(WorkerRun):
         volumes = [volume_from_node(node) for node in request.volume_nodes]
         check_modality(package, volumes, force=request.settings.force)
         match_channels(package, volumes)
-        settings = request.settings
-        if request.roi_node is not None:
-            settings = replace(settings, regions=(region_from_roi(request.roi_node),))
-        for region in settings.regions:
-            region.index_box(volumes[0].geometry)
+        settings = restricted(request.settings, request.region_node, request.margin_mm, volumes[0])
         self._begin(settings, request.volume_nodes, volumes)
         self._request = request
         if request.output_node is not None:

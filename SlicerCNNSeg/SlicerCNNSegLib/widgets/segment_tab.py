@@ -20,6 +20,16 @@ class SegmentTab(TaskTab):
         super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel, start_run)
         self._shown = False
 
+    def show_parameters(self) -> None:
+        """Show model and region."""
+        super().show_parameters()
+        self._show_margin(self.ui.regionMarginLabel, self.ui.regionMarginSpinBox)
+
+    @property
+    def region(self):
+        """What the parameter node restricts the run to."""
+        return self._parameters.region, self._parameters.regionMargin
+
     def request(self, volume_nodes) -> SegmentRequest:
         """What to segment."""
         parameters = self._parameters
@@ -32,7 +42,7 @@ class SegmentTab(TaskTab):
                 mirror=parameters.mirror,
                 force=parameters.force,
             ),
-            parameters.region,
+            *self.region,
             parameters.outputSegmentation,
             # a segmentation that is replaced takes its table along; a new one gets a new table
             parameters.volumesTable if parameters.outputSegmentation else None,

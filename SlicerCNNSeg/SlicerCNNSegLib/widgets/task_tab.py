@@ -10,6 +10,9 @@ from slicer.i18n import tr as _
 
 from ..engine.catalogue import list_models
 from ..engine.package import ModelPackage
+from ..scene.regions import covered_mm3
+from ..worker.estimate import in_words
+from ..worker.speeds import recall
 from .model_choice import ModelChoice
 from .worker_run import RunEnd
 
@@ -62,9 +65,27 @@ class TaskTab(ABC):
         if self.models.id != chosen:
             self.models.select(chosen)
 
+    def _show_margin(self, label: Any, spin_box: Any) -> None:
+        """Around segments there is a margin, of an ROI there is none."""
+        node, _margin = self.region
+        label.visible = spin_box.visible = node is not None and node.IsA("vtkMRMLSegmentationNode")
+
     def missing(self) -> str:
         """What must be chosen before a run, besides the volumes; "" for nothing."""
         return "" if self.package is not None else _("Choose a model.")
+
+    @property
+    def region(self) -> tuple[Any, float]:
+        """Node to which the run is restricted, or None, and the margin around it in mm."""
+        return None, 0.0
+
+    def estimate(self, volume_node: Any) -> str:
+        """How long a run on this volume will take, in words; by the last one on this computer."""
+        speed = recall(self.package) if self.package is not None else None
+        if speed is None or volume_node is None:
+            return _("none before the model's first run on this computer")
+        seconds = speed.of(self.package, covered_mm3(volume_node, *self.region))
+        return _("about {time} on {device}").format(time=in_words(seconds), device=speed.device)
 
     @abstractmethod
     def request(self, volume_nodes: tuple[Any, ...]) -> Any:

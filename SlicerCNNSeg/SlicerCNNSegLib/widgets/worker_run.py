@@ -9,17 +9,20 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import qt
 import slicer
 
 from ..engine.errors import Cancelled, CNNSegError, InputError
+from ..engine.settings import DetectionSettings, SegmentationSettings
 from ..engine.steps import Steps
 from ..engine.volume import Volume
+from ..scene.regions import region_around
 from ..scene.volumes import volume_from_node
 from ..worker.interface import Ended, Progressed, Result, Settings, Worker
+from ..worker.speeds import remember
 
 POLL_INTERVAL_MS = 20
 """How often the worker is asked what has happened; less than a screen needs to show it."""
@@ -29,6 +32,8 @@ TICK_S = 0.01
 
 LOADING = 0.98
 """Where the bar stands while the result comes into the scene."""
+
+Restrictable = TypeVar("Restrictable", SegmentationSettings, DetectionSettings)
 
 UNDER_WAY = "A run is under way; wait for its end or cancel it."
 REMOVED = "The input volume was removed from the scene during the run; nothing was added."
@@ -55,6 +60,21 @@ class RunEnd:
     cancelled: bool = False
     problem: str = ""
     details: str = ""
+
+
+def restricted(settings: Restrictable, node: Any, margin_mm: float, volume: Volume) -> Restrictable:
+    """The settings with the region of a node, see ``scene.regions.region_around``; as they are without a node.
+
+    Raises
+    ------
+    CNNSegError
+        The node is empty, or a region holds nothing of the volume.
+    """
+    if node is not None:
+        settings = replace(settings, regions=(region_around(node, margin_mm),))
+    for region in settings.regions:
+        region.index_box(volume.geometry)
+    return settings
 
 
 class WorkerRun(ABC):
@@ -147,14 +167,15 @@ class WorkerRun(ABC):
         self.close()
 
     def _poll(self) -> None:
-        if self._outcome is not None:
+        told = self._outcome is not None
+        if not told and self._ending is None:
+            self._listen()
+        if not told and self._ending is not None:
+            self._go_on(self._ending)
+        if self._outcome is not None and (told or self._outcome.shown is None):
             outcome, self._outcome = self._outcome, None
             self._stop()
             self._on_end(outcome)  # a tick after the scene was changed, which has its views to draw first
-        elif self._ending is not None:
-            self._go_on(self._ending)
-        else:
-            self._listen()
 
     def _listen(self) -> None:
         for event in self._worker.poll() if self.running else ():
@@ -186,7 +207,11 @@ class WorkerRun(ABC):
         yield
         prepared = yield from self._prepare(end.result)
         self._check_inputs()
-        return self._show(end.result, prepared)
+        shown = self._show(end.result, prepared)
+        record = getattr(end.result, "record", None)
+        if record is not None:
+            remember(record)
+        return shown
 
     def _check_inputs(self) -> None:
         for node, geometry in zip(self._nodes, self._geometries, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,13 @@ from .frames import PROTOCOL
 from .interface import HANDING_OVER, STARTING, Ended, Event, Progressed, Settings, Worker
 from .processes import child_environment, child_python
 
-GRACE_S = 0.35
+GRACE_S = 0.3
 """How long a run may take to notice that it is cancelled; then its process is replaced. A window on a graphics
 card takes some 20 ms, on a slow CPU seconds."""
+
+SPARE_S = 0.15
+"""So long before, the process that will take its place is started: 20 ms on a free machine, 100 ms on a crowded one,
+which would come on top of the grace."""
 
 START_S = 180.0
 """How long a process may take to say its first word: a cold disk and a virus scanner take up to a minute."""
@@ -69,6 +74,7 @@ class WorkerClient(Worker):
         self._environment = child_environment(os.environ) if environment is None else dict(environment)
         self._idle_s, self._launch = idle_s, launch or LAUNCH
         self._child: Child | None = None
+        self._spare: Child | None = None
         self._greeted = False
         self._started_at = 0.0
         self._run: _Run | None = None
@@ -131,6 +137,7 @@ class WorkerClient(Worker):
         self._give_up_upload()
         self._run = None
         self._events.clear()
+        self._drop_spare()
         if self._child is not None:
             self._child.kill(wait=True)
             self._child = None
@@ -204,9 +211,11 @@ class WorkerClient(Worker):
 
     def _look_at_the_clock(self, run: _Run) -> None:
         now = time.monotonic()
-        if run.cancel_by is not None and now > run.cancel_by:
-            self._replace()
-            self._end(Ended(error=Cancelled()))
+        if run.cancel_by is not None and now > run.cancel_by - SPARE_S:
+            self._look_at_the_spare()
+            if now > run.cancel_by:
+                self._replace()
+                self._end(Ended(error=Cancelled()))
         elif not self._greeted and now > self._started_at + START_S:
             self._fail(WorkerError(f"The worker said nothing for {START_S:.0f} s; run again, and look into its log."))
 
@@ -265,16 +274,26 @@ class WorkerClient(Worker):
             self._end(end)
 
     def _replace(self) -> None:
-        """Kill the process and start another, so that the next run finds it warm."""
+        """Kill the process; the next run finds the one that was started beside it, warm."""
         assert self._child is not None
         self._child.kill()
-        self._child = None
-        try:
-            self._ensure_child()
-        except WorkerError:  # the next run will say so
-            self._child = None
+        self._child, self._spare = self._spare, None
+        self._greeted, self._started_at = False, time.monotonic()
+
+    def _look_at_the_spare(self) -> None:
+        """Start the process that will take the place of one that does not notice that its run is cancelled."""
+        if self._spare is None:
+            with suppress(WorkerError):  # the next run will say so
+                self._spare = Child(self._python, self._environment, self._idle_s, self._launch)
+
+    def _drop_spare(self) -> None:
+        """The run has ended in time: its own process stays."""
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None
 
     def _end(self, end: Ended) -> None:
+        self._drop_spare()
         self._give_up_upload()
         self._run = None
         self._events = [*self._events, end]

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from tiny_detector import BALL_MM, BALLS_RAS_MM, SPACING_MM, chest, write_tiny_detector
 
+from SlicerCNNSegLib.engine.detection.search import Search
 from SlicerCNNSegLib.engine.errors import (
     Cancelled,
     GeometryError,
     InputError,
     ModalityError,
     ModelError,
+    RegionError,
     SettingsError,
 )
 from SlicerCNNSegLib.engine.progress import RecordingProgress
+from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import DetectionSettings
 from SlicerCNNSegLib.engine.volume import Volume
@@ -105,9 +108,56 @@ def test_the_same_chest_on_other_axes_gives_the_same_places(model, volume, resul
         volume.ijk_to_ras @ _turn(volume.geometry.size_ijk),
         modality="CT",
     )
-    other = run(DetectionSettings(model, measure=False, device="cpu", precision="fp32"), [turned])
+    other = run(DetectionSettings(model, device="cpu", precision="fp32"), [turned])
     for place in BALLS_RAS_MM:
         np.testing.assert_allclose(nearest(other, place).center_ras_mm, nearest(result, place).center_ras_mm, atol=1e-6)
+
+
+REGIONS = {
+    "right half": Region("ras", (0, 200, -200, 200, -200, 200)),
+    "around a ball": Region("ras", (-90, -60, -30, 10, 50, 75)),
+    "voxels": Region("ijk", (0, 30, 0, 100, 0, 100)),
+    "a box through a ball": Region("ras", (-200, 200, -200, 200, 55, 75)),
+    "nothing in it": Region("ras", (-10, 10, -30, 10, 50, 75)),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_a_region_gives_what_the_whole_gives_there(model, volume, result, name):
+    """Same places, same scores: of the candidates of the whole those with their middle in the region."""
+    region = REGIONS[name]
+    settings = DetectionSettings(model, (region,), device="cpu", precision="fp32")
+    found = run(settings, [volume])
+    start, stop = region.index_box(volume.geometry)
+
+    def is_inside(one):
+        index = np.rint(volume.geometry.ijk_from_ras(np.array(one.center_ras_mm)))
+        return (index >= start).all() and (index < stop).all()
+
+    wanted = [one for one in result.candidates if is_inside(one)]
+    assert (len(wanted) > 0) == (name != "nothing in it")
+    assert [one.center_ras_mm for one in found.candidates] == [one.center_ras_mm for one in wanted]
+    np.testing.assert_allclose([one.score for one in found.candidates], [one.score for one in wanted], rtol=1e-5)
+    assert found.record.settings["regions"] == [str(region)]
+
+
+def test_several_regions_are_searched_together_and_less_of_the_network_is_run(model, volume, result):
+    places = [Region("ras", tuple(c + d for c in one for d in (-15, 15))) for one in BALLS_RAS_MM]
+    both = run(DetectionSettings(model, tuple(places), device="cpu", precision="fp32"), [volume])
+    assert len(both.findings) == len(BALLS_RAS_MM)
+    how = Search((((1, 1, 1),),), (16, 16, 16), 0.25)
+    where, within = np.ones((64, 64, 64), bool), np.zeros((64, 64, 64), bool)
+    within[2:5, 2:5, 2:5] = True
+    assert len(how.windows(where.shape, where, within)) == 1 < len(how.windows(where.shape, where)) // 8
+
+
+def test_a_region_without_lung_or_image_is_told(model, volume):
+    corner = Region("ijk", (0, 2, 0, 2, 0, 2))
+    found = run(DetectionSettings(model, (corner,), device="cpu", precision="fp32"), [volume])
+    assert found.candidates == ()
+    assert "The region that was searched holds no lung; nothing can be found in it." in found.record.warnings
+    with pytest.raises(RegionError, match="holds no voxel of the image"):
+        run(DetectionSettings(model, (Region("ras", (900, 950, 0, 9, 0, 9)),), device="cpu"), [volume])
 
 
 def _turn(size_ijk):

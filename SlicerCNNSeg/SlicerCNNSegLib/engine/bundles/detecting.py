@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..ladder import Rung
 from ..package import ModelPackage
 from ..parts import Stopwatch
 from ..progress import Progress, advance
+from ..region import Region
 from ..volume import Geometry, Volume
 from .running import Told, count_batches, prepared, source_of
 from .workflow import load_detector, notes_on_trust, read_transforms
@@ -42,8 +43,8 @@ class BundleDetector:
         self._preprocessing, self._postprocessing = read_transforms(package)
         self.warnings = [NOTE, *notes_on_trust(package)]
 
-    def prepare(self, image: Volume, lungs: Lungs) -> None:
-        """Bring the whole image into the network's space: the bundle does not ask where the lungs are."""
+    def prepare(self, image: Volume, lungs: Lungs, regions: Sequence[Region]) -> None:
+        """Bring the whole image into the network's space: the bundle asks neither for lungs nor for a region."""
         _, self._image = prepared(self._preprocessing, source_of(image), self._package)
 
     def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:

@@ -98,9 +98,7 @@ class Work:
             It was to stop; the case has no files.
         """
         start = time.monotonic()
-        settings = self.settings
-        if not isinstance(settings, DetectionSettings):
-            settings = replace(settings, regions=case.regions or settings.regions)
+        settings = replace(self.settings, regions=case.regions or self.settings.regions)
         try:
             # taken before reading, so that a file that changes meanwhile is noticed
             inputs = _input_files(case)

@@ -28,12 +28,15 @@ from ..ladder import Rung, climb_down
 from ..parts import Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..recording import record_of
+from ..region import Region, regions_mask
 from ..settings import DetectionSettings
 from ..volume import Volume
 from .malignancy import classifier_for, rated
 from .model import TASK
 from .own import OwnDetector
 from .result import DetectionResult
+
+NO_LUNG = "The region that was searched holds no lung; nothing can be found in it."
 
 
 class Detector(Protocol):
@@ -43,8 +46,8 @@ class Detector(Protocol):
     threshold: float
     warnings: list[str]
 
-    def prepare(self, image: Volume, lungs: Lungs) -> None:
-        """Bring an image, or what of it is searched, into network space."""
+    def prepare(self, image: Volume, lungs: Lungs, regions: Sequence[Region]) -> None:
+        """Bring an image, or what of it is searched, into network space; of the regions if there are any."""
 
     def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:
         """Boxes in the patient and their scores, the best first."""
@@ -70,15 +73,19 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         advance(progress, 0.02, "Finding the lungs")
         lungs = find_lungs(image)
         warnings += lungs.warnings
+        inside = regions_mask(settings.regions, image.geometry) if settings.regions else None
+        warnings += [NO_LUNG] * (inside is not None and not (lungs.mask & inside).any())
     with stopwatch.stage("preprocess"):
         advance(progress, 0.15, "Preparing the image")
-        detector.prepare(image, lungs)
+        detector.prepare(image, lungs, settings.regions)
     share = SubProgress(progress, 0.2, 0.7)
     boxes, rung, ladder_warnings = climb_down(
         lambda rung: detector.find(rung, choose_precision(settings.precision, rung.device), share),
         device,
         detector.batch,
     )
+    if inside is not None:
+        boxes = [(box, score) for box, score in boxes if _has_middle_in(inside, box, image)]
     with stopwatch.stage("measure"):
         found = _Found(image, lungs, len(boxes))
         found.add_all(boxes, measured=settings.measure, progress=SubProgress(progress, 0.7, 0.95))
@@ -106,6 +113,12 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         lungs,
         found.nodules,
     )
+
+
+def _has_middle_in(mask: np.ndarray, box: OrientedBox, image: Volume) -> bool:
+    """Whether the voxel in a box's middle is one of the mask ``(k, j, i)``."""
+    index = np.rint(image.geometry.ijk_from_ras(np.array(box.center_ras_mm))).astype(int)[::-1]
+    return bool((index >= 0).all() and (index < mask.shape).all() and mask[tuple(index)])
 
 
 class _Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..package import ModelPackage
 from ..parts import Stopwatch
 from ..preprocess import Placement, Preprocessing
 from ..progress import Progress, SubProgress, advance
+from ..region import Region, regions_mask
 from ..volume import Volume
 from ..weights import load_networks
 from .anchors import Levels, as_levels
@@ -85,12 +87,15 @@ class _Scene:
         It and its lungs, ``(channel, x, y, z)`` and ``(x, y, z)``.
     placement:
         How these lie on it.
+    within:
+        Mask ``(x, y, z)`` of the regions that are searched, a voxel larger; None for all of it.
     """
 
     part: Volume
     tensor: torch.Tensor
     where: np.ndarray
     placement: Placement
+    within: np.ndarray | None
 
 
 class OwnDetector:
@@ -103,9 +108,9 @@ class OwnDetector:
         self.threshold = self._plan.model.threshold
         self.warnings: list[str] = []
 
-    def prepare(self, image: Volume, lungs: Lungs) -> None:
-        """Bring the image around the lungs into network space."""
-        self._scene = _scene(self._plan, image, lungs)
+    def prepare(self, image: Volume, lungs: Lungs, regions: Sequence[Region]) -> None:
+        """Bring the image around the lungs into network space, also where a part alone is searched."""
+        self._scene = _scene(self._plan, image, lungs, regions)
 
     def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:
         """Boxes in the patient and their scores, the best first."""
@@ -116,13 +121,21 @@ class OwnDetector:
         how = self._plan.search(scene.placement, rung.batch)
         share = SubProgress(progress, 0.1, 1.0)
         with self._stopwatch.stage("network"):
-            found = search(scene.tensor, networks, how, share, where=scene.where, autocast=AUTOCAST[precision])
+            found = search(
+                scene.tensor,
+                networks,
+                how,
+                share,
+                where=scene.where,
+                within=scene.within,
+                autocast=AUTOCAST[precision],
+            )
         corners = boxes_from_network(found.boxes, scene.placement)
         boxes = [box_from_corners(one, scene.part.geometry) for one in corners]
         return list(zip(boxes, found.scores.tolist(), strict=True))
 
 
-def _scene(plan: Plan, image: Volume, lungs: Lungs) -> _Scene:
+def _scene(plan: Plan, image: Volume, lungs: Lungs, regions: Sequence[Region]) -> _Scene:
     """The image around the lungs, in network space."""
     spacing = image.geometry.spacing_mm
     inside = np.argwhere(lungs.mask)[:, ::-1]
@@ -134,6 +147,17 @@ def _scene(plan: Plan, image: Volume, lungs: Lungs) -> _Scene:
     k, j, i = (slice(a, b) for a, b in zip(start[::-1], stop[::-1], strict=True))
     away_mm = ndimage.distance_transform_edt(~lungs.mask[k, j, i], sampling=spacing[::-1])
     tensor, placement = plan.preprocessing.prepare(part)
-    near = torch.from_numpy(np.ascontiguousarray((away_mm <= BESIDE_MM).transpose(2, 1, 0)))[None]
-    where = placement.forward(near.to(torch.uint8), "nearest")[0].numpy() > 0
-    return _Scene(part, tensor, where, placement)
+    where = _in_network_space(away_mm <= BESIDE_MM, placement)
+    within = None
+    if regions:
+        # grown, so that none of it is lost between voxels; what lies beside it is left out on the image's own grid
+        grow = [2 * int(np.ceil(mm)) + 1 for mm in (spacing_of(placement).max() / spacing)[::-1]]
+        within = ndimage.maximum_filter(regions_mask(regions, image.geometry)[k, j, i], size=grow)
+        within = _in_network_space(within, placement)
+    return _Scene(part, tensor, where, placement, within)
+
+
+def _in_network_space(mask: np.ndarray, placement: Placement) -> np.ndarray:
+    """A mask ``(k, j, i)`` as one ``(x, y, z)`` of the network's voxels."""
+    flipped = torch.from_numpy(np.ascontiguousarray(mask.transpose(2, 1, 0)))[None]
+    return np.asarray(placement.forward(flipped.to(torch.uint8), "nearest")[0].numpy() > 0)

@@ -61,8 +61,13 @@ class Search:
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     batch: int = 4
 
-    def windows(self, size: Sequence[int], where: np.ndarray | None) -> list[tuple[int, int, int]]:
-        """First voxels of the windows that hold something of ``where``, a mask ``(x, y, z)``; of all without one."""
+    def windows(
+        self, size: Sequence[int], where: np.ndarray | None, within: np.ndarray | None = None
+    ) -> list[tuple[int, int, int]]:
+        """First voxels of the windows that hold something of ``where``, a mask ``(x, y, z)``; of all without one.
+
+        With the mask ``within``, those of them that hold something of it; they lie as without it.
+        """
         low, high = np.zeros(3, dtype=int), np.array(size)
         if where is not None:
             inside = np.argwhere(where)
@@ -71,7 +76,8 @@ class Search:
             low, high = inside.min(axis=0) - self.margin, inside.max(axis=0) + 1 + self.margin
         first, second, third = (self._starts(a, b, w) for a, b, w in zip(low, high, self.window, strict=True))
         starts = product(first, second, third)
-        return [start for start in starts if where is None or where[tuple(_part(start, self.window))].any()]
+        masks = [mask for mask in (where, within) if mask is not None]
+        return [one for one in starts if all(mask[tuple(_part(one, self.window))].any() for mask in masks)]
 
     @property
     def margin(self) -> np.ndarray:
@@ -94,6 +100,7 @@ def search(
     progress: Progress,
     *,
     where: np.ndarray | None = None,
+    within: np.ndarray | None = None,
     autocast: torch.dtype | None = None,
 ) -> Boxes:
     """Find objects in an image.
@@ -107,6 +114,9 @@ def search(
     where:
         Mask ``(x, y, z)``: only windows that hold something of it are looked at, and only boxes with their middle in
         it are kept. None looks everywhere.
+    within:
+        Mask ``(x, y, z)`` of a region: of all that is found, what has its middle there. Windows lie as without it,
+        those that hold nothing of it are left out, so that a search of a part gives what one of the whole gives there.
     autocast:
         bfloat16 or float16 for autocast, None for float32.
 
@@ -115,7 +125,7 @@ def search(
     Cancelled
         The user asked to stop.
     """
-    starts = how.windows(tuple(image.shape[1:]), where)
+    starts = how.windows(tuple(image.shape[1:]), where, within)
     total, done = max(1, len(starts) * len(networks)), 0
     passes = []
     for network in networks:
@@ -125,7 +135,7 @@ def search(
             some = starts[first : first + how.batch]
             found += _in_windows(image, network, how, some, autocast)
             done += len(some)
-        passes.append(_merged(found, how, where))
+        passes.append(_merged(found, how, where, within))
     if len(passes) == 1:
         return passes[0]
     none = [np.zeros(len(one.scores), dtype=int) for one in passes]
@@ -176,19 +186,26 @@ def _well_inside(boxes: np.ndarray, start: Sequence[int], size: Sequence[int], h
     return np.asarray(((middles >= low) & (middles <= high)).all(axis=1))
 
 
-def _merged(found: Sequence[tuple[np.ndarray, np.ndarray]], how: Search, where: np.ndarray | None) -> Boxes:
+def _merged(
+    found: Sequence[tuple[np.ndarray, np.ndarray]], how: Search, where: np.ndarray | None, within: np.ndarray | None
+) -> Boxes:
     """The boxes of all windows as one list: each object once, the best first."""
     boxes, scores = (np.concatenate([pair[n] for pair in found]) for n in (0, 1))
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, :3] < boxes[:, 3:]).all(axis=1)
     if where is not None:
-        middles = np.rint((boxes[:, :3] + boxes[:, 3:]) / 2)
-        middles = np.clip(np.nan_to_num(middles), 0, np.array(where.shape) - 1).astype(int)
-        sound &= where[tuple(middles.T)]
+        sound &= _have_middle_in(boxes, where)
     boxes, scores = boxes[sound], scores[sound]
-    kept = best_of_windows(
-        boxes, scores, np.zeros(len(scores)), threshold=how.merge_overlap, spacing_mm=how.spacing_mm
-    )[:MOST_CANDIDATES]
-    return Boxes(boxes[kept], scores[kept])
+    kept = best_of_windows(boxes, scores, np.zeros(len(scores)), threshold=how.merge_overlap, spacing_mm=how.spacing_mm)
+    if within is not None:
+        kept = kept[_have_middle_in(boxes[kept], within)]
+    return Boxes(boxes[kept[:MOST_CANDIDATES]], scores[kept[:MOST_CANDIDATES]])
+
+
+def _have_middle_in(boxes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Which of the boxes have their middle in the mask; beyond the image its nearest voxel counts."""
+    middles = np.rint((boxes[:, :3] + boxes[:, 3:]) / 2)
+    middles = np.clip(np.nan_to_num(middles), 0, np.array(mask.shape) - 1).astype(int)
+    return np.asarray(mask[tuple(middles.T)], dtype=bool)
 
 
 def _part(start: Sequence[int], window: Sequence[int]) -> list[slice]:
