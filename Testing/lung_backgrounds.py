@@ -25,6 +25,12 @@ MURRAY = 2 ** (-1 / 3)
 """A vessel's children have this share of its radius (Murray 1926)."""
 
 SMALLEST_RADIUS_MM = 0.45
+ALONG_HILUM = 0.4
+"""So many of the first vessels run up or down beside the mediastinum instead of outwards."""
+
+AIRWAY_LUMEN = 0.7
+"""Of an airway's radius; the rest is its wall."""
+
 TISSUE, FAT, BONE, AIRWAY_WALL, AIRWAY, FISSURE = 45.0, -95.0, 350.0, -150.0, -960.0, -600.0
 VESSEL_HU = (20.0, 300.0)
 """Without and with contrast medium."""
@@ -62,10 +68,11 @@ def lung_background(rng: np.random.Generator, spacing_mm: tuple[float, float, fl
     for start, end, radius_mm in _tree(rng):
         canvas.tube(image, lung, start, end, radius_mm, vessel_hu)
         if radius_mm > 1.2:
+            airway_mm = radius_mm * float(rng.uniform(0.8, 1.3))
             aside = np.cross(end - start, rng.normal(size=3))
-            aside *= 2.2 * radius_mm / max(float(np.linalg.norm(aside)), 1e-6)
-            canvas.tube(image, lung, start + aside, end + aside, radius_mm * 1.15, AIRWAY_WALL)
-            canvas.tube(image, lung, start + aside, end + aside, radius_mm * 0.8, AIRWAY)
+            aside *= (radius_mm + airway_mm) / max(float(np.linalg.norm(aside)), 1e-6)
+            canvas.tube(image, lung, start + aside, end + aside, airway_mm, AIRWAY_WALL)
+            canvas.tube(image, lung, start + aside, end + aside, airway_mm * AIRWAY_LUMEN, AIRWAY)
     blur_mm = float(rng.uniform(0.2, 0.7))
     image = ndimage.gaussian_filter(image, blur_mm / np.asarray(spacing_mm)[::-1]).astype(np.float32)
     return Background(Volume(image[np.newaxis], matrix, modality="CT", source="lung background"), lung)
@@ -86,7 +93,9 @@ def _tree(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray, fl
     for _ in range(int(rng.integers(7, 13))):
         along = rng.normal(size=3)
         along[2] = -abs(along[2]) - 0.3
-        open_ends.append((hilum + rng.normal(0, 6, 3), along / np.linalg.norm(along), float(rng.uniform(2.2, 5.0))))
+        if rng.random() < ALONG_HILUM:
+            along *= (3.0, 1.0, 0.2)
+        open_ends.append((hilum + rng.normal(0, 8, 3), along / np.linalg.norm(along), float(rng.uniform(2.2, 6.0))))
     while open_ends:
         start, along, radius_mm = open_ends.pop(0)
         end = start + along * radius_mm**0.6 * float(rng.uniform(5, 12))

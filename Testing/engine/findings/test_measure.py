@@ -77,6 +77,24 @@ def test_balls_against_the_closed_form(diameter_mm):
     assert 2 * overlap.sum() / (nodule.on(volume.geometry).sum() + (phantom.labelmap == 1).sum()) > 0.8
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_middle_is_found_from_a_box_beside_it(kind):
+    """From boxes that are off by 1.5 mm to less than a third of that, in a volume stored sagittally."""
+    volume = plain_lung((1.5, 0.8, 0.8), np.eye(3)[:, [1, 2, 0]], (40, 64, 64))
+    here = middle_of(volume) + np.array([0.2, -0.3, 0.4])
+    phantom = insert(volume, [Nodule(tuple(here), (14, 12, 10), kind, hu=30 if kind == SOLID else -600)], rng_of(2))
+    rng = rng_of(3)
+    for _ in range(4):
+        aside = rng.normal(size=3)
+        box = replace(phantom.truths[0].box, center_ras_mm=tuple(here + 1.5 * aside / np.linalg.norm(aside)))
+        _, nodule = measure(phantom.volume, box)
+        assert np.linalg.norm(nodule.center_ras_mm - here) < 0.5
+
+
+def rng_of(seed):
+    return np.random.default_rng(seed)
+
+
 def test_diameters_are_of_the_axial_plane_in_any_orientation():
     """An ellipsoid of 16 x 10 x 24 mm along R, A, S in a volume stored sagittally: 16 x 10 mm."""
     axes = np.eye(3)[:, [1, 2, 0]]  # i runs to A, j to S, k to R

@@ -19,7 +19,7 @@ from ..device import choose_device, choose_precision
 from ..errors import GeometryError, SettingsError
 from ..findings.boxes import OrientedBox
 from ..findings.category import size_category
-from ..findings.finding import Finding
+from ..findings.finding import Finding, Measurements
 from ..findings.lungs import Lungs, find_lungs
 from ..findings.measure import measure
 from ..findings.segmenting import SegmentedNodule
@@ -84,10 +84,8 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         device,
         detector.batch,
     )
-    if inside is not None:
-        boxes = [(box, score) for box, score in boxes if _has_middle_in(inside, box, image)]
     with stopwatch.stage("measure"):
-        found = _Found(image, lungs, len(boxes))
+        found = _Found(image, lungs, inside, len(boxes))
         found.add_all(boxes, measured=settings.measure, progress=SubProgress(progress, 0.7, 0.95))
     with stopwatch.stage("malignancy"):
         candidates, class_warnings = rated(
@@ -124,33 +122,42 @@ def _has_middle_in(mask: np.ndarray, box: OrientedBox, image: Volume) -> bool:
 class _Found:
     """Findings as they are made of boxes, with their segmentation on the image's grid."""
 
-    def __init__(self, image: Volume, lungs: Lungs, most: int) -> None:
-        self._image, self._lungs = image, lungs
+    def __init__(self, image: Volume, lungs: Lungs, inside: np.ndarray | None, most: int) -> None:
+        self._image, self._lungs, self._inside = image, lungs, inside
         self.labelmap = np.zeros(image.geometry.shape_kji, dtype=np.uint8 if most < 256 else np.uint16)
         self.findings: list[Finding] = []
         self.nodules: dict[str, SegmentedNodule] = {}
 
     def add_all(self, boxes: Sequence[tuple[OrientedBox, float]], *, measured: bool, progress: Progress) -> None:
-        """Make a finding of each box, the best first."""
+        """Make a finding of each box, the best first; of those with their middle in the regions, where there are some.
+
+        Where something can be measured, a box moves to the middle of what was segmented: that lies nearer to the
+        nodule's than the detector's does.
+        """
         for index, (there, score) in enumerate(boxes):
             advance(progress, index / len(boxes), "Measuring")
             box = there.along(self._image.geometry)
-            location = self._lungs.location(np.asarray(box.center_ras_mm))
-            finding = Finding(f"N{index + 1:02d}", box, min(1.0, float(score)), location=location)
-            self.findings.append(self._measured(finding, index + 1) if measured else finding)
+            found = self._measure(box) if measured else None
+            if found is not None:
+                box = replace(box, center_ras_mm=found[1].center_ras_mm)
+            if self._inside is None or _has_middle_in(self._inside, box, self._image):
+                self._add(box, min(1.0, float(score)), found)
 
-    def _measured(self, finding: Finding, value: int) -> Finding:
-        """The finding with what was measured, drawn into the labelmap, where earlier ones keep their voxels.
-
-        As it was where nothing stands out from the lung, or the box reaches beyond the image.
-        """
+    def _measure(self, box: OrientedBox) -> tuple[Measurements, SegmentedNodule] | None:
+        """None where nothing stands out from the lung, or the box reaches beyond the image."""
         try:
-            found = measure(self._image, finding.box)
+            return measure(self._image, box)
         except GeometryError:
-            return finding
-        if found is None:
-            return finding
-        measurements, nodule = found
-        self.nodules[finding.id] = nodule
-        self.labelmap[nodule.on(self._image.geometry) & (self.labelmap == 0)] = value
-        return replace(finding, measurements=measurements, category=size_category(measurements))
+            return None
+
+    def _add(self, box: OrientedBox, score: float, found: tuple[Measurements, SegmentedNodule] | None) -> None:
+        """One more, drawn into the labelmap, where earlier ones keep their voxels."""
+        number = len(self.findings) + 1
+        location = self._lungs.location(np.asarray(box.center_ras_mm))
+        finding = Finding(f"N{number:02d}", box, score, location=location)
+        if found is not None:
+            measurements, nodule = found
+            self.nodules[finding.id] = nodule
+            self.labelmap[nodule.on(self._image.geometry) & (self.labelmap == 0)] = number
+            finding = replace(finding, measurements=measurements, category=size_category(measurements))
+        self.findings.append(finding)

@@ -87,6 +87,14 @@ class SegmentedNodule:
     image: np.ndarray
     geometry: Geometry
 
+    @property
+    def center_ras_mm(self) -> tuple[float, float, float]:
+        """The middle of its volume."""
+        share = self.share.clip(min=0)
+        index = np.tensordot(np.indices(share.shape)[::-1], share, axes=3) / share.sum()
+        r, a, s = self.geometry.ras_from_ijk(index)
+        return float(r), float(a), float(s)
+
     def on(self, geometry: Geometry) -> np.ndarray:
         """The nodule as a mask ``(k, j, i)`` on the image's grid, or on a part of it that holds the nodule.
 
