@@ -31,7 +31,8 @@ from SlicerCNNSegTrainLib.engine.data.marks import read_marked
 from SlicerCNNSegTrainLib.engine.data.splits import divide
 from SlicerCNNSegTrainLib.engine.detecting import with_anchors
 from SlicerCNNSegTrainLib.engine.recipe import Detection, Recipe
-from SlicerCNNSegTrainLib.engine.training.detection import DetectionTask
+from SlicerCNNSegTrainLib.engine.training.augmentation import AUGMENTATIONS
+from SlicerCNNSegTrainLib.engine.training.detection import FLIPS, MOVES, DetectionTask
 
 AXES = np.diag([-2.0, -2.0, 2.0, 1.0])
 """Of the images' ijk_to_ras: L, P, S."""
@@ -184,6 +185,20 @@ def test_a_batch_is_a_function_of_seed_and_step_and_its_boxes_follow_it(samples)
                 seen += 1
     assert seen > 8
     assert not torch.equal(task.batch(0)["image"], task.batch(1)["image"])
+
+
+@pytest.mark.parametrize("name", sorted({*AUGMENTATIONS, *FLIPS}))
+def test_what_boxes_cannot_follow_is_refused(samples, name):
+    recipe = a_recipe(augmentation={name: 1.0}, foreground_share=1.0)
+    if name in MOVES:
+        with pytest.raises(SettingsError, match=f"A detection has no augmentation {name}; take flip_rl"):
+            DetectionTask(recipe, samples[:4], samples[:2])
+        return
+    task = DetectionTask(recipe, samples[:4], samples[:2])
+    batches = [task.batch(step) for step in range(4)]
+    for image, boxes in ((image, boxes) for batch in batches for image, boxes in zip(*batch.values(), strict=True)):
+        middles = ((boxes[:, :3] + boxes[:, 3:]) / 2)[~boxes[:, 0].isnan()].round().long().clamp(0, 23)
+        assert all(image[0][tuple(middle)] > image.median() + 0.5 for middle in middles)
 
 
 def one_object(samples, loss):

@@ -28,7 +28,7 @@ from .task import Batch
 FLIPS = (FLIP, "flip_pa", "flip_is")
 """Names in the recipe's ``augmentation`` of a mirroring along each axis of network space."""
 
-MOVES = ("rotation", "scaling", "translation", "elastic")
+MOVES = ("flip_ap", "quarter_turns", "rotation", "scaling", "translation", "elastic")
 """Augmentations that a box does not follow."""
 
 AROUND = 0.3
