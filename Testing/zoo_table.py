@@ -16,9 +16,14 @@ BEGIN, END = "<!-- the Model Zoo: Testing/zoo_table.py -->", "<!-- end of the Mo
 
 def table() -> str:
     """The rows, those that run first."""
-    lines = ["| bundle | version | task | here | why, or what is done otherwise |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| bundle | version | config | task | here | why, or what is done otherwise |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     entries = sorted(zoo_entries(), key=lambda entry: entry.status != RUNS)
-    lines += [f"| `{e.id}` | {e.version} | {e.task} | {e.status} | {e.reason or e.note} |" for e in entries]
+    lines += [
+        f"| `{e.id}` | {e.version} | `{e.config}` | {e.task} | {e.status} | {e.reason or e.note} |" for e in entries
+    ]
     return "\n".join(lines)
 
 

@@ -3,9 +3,9 @@
 They want to run code, to read or write files, to reach the network, or to take all time and memory. Each has the id
 that is asked for and a pattern of the reason that the refusal must give.
 
-As a program (``python configs.py FOLDER``) it writes them into a folder, reads each with CNNSeg in this one process
-under an audit hook, and prints what happened as one JSON object per line. Each is read in three ways: with what the
-tables allow, as the list of models looks a bundle through (nothing is made), and as the run of a bundle reads it.
+As a program (``python -m hostile.configs FOLDER``) it writes them into a folder, reads each with CNNSeg in this one
+process under an audit hook, and prints what happened as one JSON object per line. Each is read in three ways: with what
+the tables allow, as the list of models looks a bundle through (nothing is made), and as the run of a bundle reads it.
 """
 
 from __future__ import annotations
@@ -16,51 +16,16 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-MARK = "MARK"
-"""In a config: the path of a file that must not come to be."""
+from . import config_costs  # noqa: F401 - registers its own
+from .config_making import ARTEFACTS, ASKED, MARK, Artefact, add, expression, target, yaml
 
-ASKED = "asked"
 STRICT, LIGHT, BUNDLE = "strict", "light", "bundle"
 QUIET = ("compile", "builtins.id", "object.__getattr__", "gc.", "sys._getframe", "time.", "cpython.PyConfig")
 """Audit events that mean nothing here: ``compile`` is the parsing of an expression, which is never executed."""
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A hostile config: its text, the end of its file's name, and a pattern of the reason of its refusal."""
-
-    text: str
-    reason: str
-    suffix: str = ".json"
-
-
-ARTEFACTS: dict[str, Artefact] = {}
-
-
-def add(name: str, value: Any, reason: str, /, **others: Any) -> None:
-    """A config whose id ``asked`` is ``value``."""
-    ARTEFACTS[name] = Artefact(json.dumps({**others, ASKED: value}), reason)
-
-
-def expression(name: str, source: str, reason: str, *imports: str) -> None:
-    """A config that asks for an expression."""
-    add(name, f"${source}", reason, imports=[f"$import {line}" for line in imports])
-
-
-def target(name: str, path: str, reason: str, /, **arguments: Any) -> None:
-    """A config that asks for a component."""
-    add(name, {"_target_": path, **arguments}, reason)
-
-
-def yaml(name: str, text: str, reason: str) -> None:
-    """A YAML config."""
-    ARTEFACTS[name] = Artefact(text, reason, ".yaml")
-
 
 # Statements and imports
 expression("import_as_value", "import os", "asks for an import statement")
@@ -204,8 +169,29 @@ add(
     a={"_target_": "LoadImaged", "keys": "a", "reader": "os.system", "command": f"touch {MARK}"},
 )
 
-# Too much
 UNET = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 1}
+
+# Names in other letters, aliases, walks through what is allowed
+expression("letters_that_look_alike", f'\uff45val(\'open("{MARK}", "w")\')', "asks for eval")
+ARTEFACTS["alias_of_a_builtin"] = Artefact(
+    json.dumps({"imports": ["$from builtins import eval as len"], ASKED: "$len('1')"}), r"asks for builtins\.eval"
+)
+expression("relative_import", "run('1')", r"asks for \.run|asks for run", "scripts")
+expression("initialiser_of_a_component", "monai.transforms.Compose.__init__", "the name __init__")
+add(
+    "attribute_of_a_component",
+    "$@a.transforms",
+    "the attribute transforms",
+    a={"_target_": "Compose", "transforms": []},
+)
+add("method_of_a_module", "$@a.load_state_dict({})", "the method load_state_dict", a={"_target_": "Identity"})
+add("method_apply", "$@a.apply(@a)", "the method apply", a={**UNET, "channels": [2, 2], "strides": [2]})
+add("requires_code", {"_target_": "Identity", "_requires_": f"$open('{MARK}', 'w')"}, "asks for open")
+add("disabled_by_code", {"_target_": "Identity", "_disabled_": f"$open('{MARK}', 'w')"}, "asks for open")
+add("mode_by_expression", {"_target_": "Identity", "_mode_": "$'debug'"}, "asks for _mode_")
+add("activation_by_dotted_name", {**UNET, "channels": [2, 2], "strides": [2], "act": "os.system"}, "cannot be made")
+
+# Too much
 for name, source, reason in (
     ("exponent", "9**9**9", "a power of more than"),
     ("exponent_by_steps", "(2**200)**(2**200)", "a power of more than"),

@@ -22,9 +22,13 @@ from hostile.archives import ARTEFACTS, MIB, SECRET, write_folder, write_tar, wr
 from tiny_model import write_tiny_model
 
 from SlicerCNNSegLib.engine import errors
+from SlicerCNNSegLib.engine.store import archives
+from SlicerCNNSegLib.engine.store.members import check_members
 from SlicerCNNSegLib.engine.store.store import install
 
 SECONDS = 5.0
+"""Of a processor, as for hostile configs: what else the machine does makes no difference."""
+
 MEMORY = 48 * MIB
 ALTERATIONS = 100
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "pickle.find_class")
@@ -80,6 +84,8 @@ def load_what_is_imported_when_used() -> None:
     """Import what the store imports when it is used, so that the watch sees none of it."""
     import safetensors  # noqa: F401
 
+    import SlicerCNNSegLib.engine.nnunet.importing  # noqa: F401
+
 
 def tree(folder: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*") if "home" not in path.parts}
@@ -94,10 +100,10 @@ def test_it_is_refused_with_its_reason_and_leaves_nothing(name, files, store, ya
     before, secret = tree(tmp_path), str(yard / SECRET)
     seen.clear()
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(getattr(errors, artefact.error), match=artefact.reason) as caught:
         install(source)
-    seconds, (_, peak) = time.perf_counter() - begin, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - begin, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     events = list(seen)
     message = str(caught.value)
@@ -116,6 +122,22 @@ def test_it_is_refused_with_its_reason_and_leaves_nothing(name, files, store, ya
     assert not list(store.iterdir())
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links are not followed on POSIX systems")
+def test_a_link_that_takes_a_files_place_after_the_check_is_not_followed(files, store, yard, monkeypatch):
+    root = write_folder(yard, files)
+
+    def check_then_swap(members, limits, source):
+        paths = check_members(members, limits, source)
+        (root / "configs" / "metadata.json").unlink()
+        (root / "configs" / "metadata.json").symlink_to(yard / SECRET)
+        return paths
+
+    monkeypatch.setattr(archives, "check_members", check_then_swap)
+    with pytest.raises(errors.CNNSegError, match="cannot be read"):
+        install(root)
+    assert not list(store.iterdir())
+
+
 @pytest.mark.parametrize("write", [write_folder, write_tar, lambda folder, f: write_zip(folder / "m.zip", f.items())])
 def test_the_honest_model_is_installed(write, files, store, yard):
     package = install(write(yard, files))
@@ -125,7 +147,7 @@ def test_the_honest_model_is_installed(write, files, store, yard):
 
 
 def test_the_corpus_is_large_and_the_reasons_are_patterns():
-    assert len(ARTEFACTS) >= 50
+    assert len(ARTEFACTS) >= 90
     assert all(re.compile(artefact.reason) for artefact in ARTEFACTS.values())
 
 
@@ -144,12 +166,12 @@ def test_altered_bytes_are_refused_in_words_or_do_no_harm(form, files, store, ya
     content = path.read_bytes()
     for _ in range(ALTERATIONS):
         path.write_bytes(altered(content, random))
-        begin = time.perf_counter()
+        begin = time.process_time()
         with contextlib.suppress(errors.CNNSegError):  # any other error is a fault
             package = install(honest)
             assert package.folder.parent == store
             shutil.rmtree(package.folder)
-        assert time.perf_counter() - begin < SECONDS
+        assert time.process_time() - begin < SECONDS
         assert not list(store.iterdir())
 
 

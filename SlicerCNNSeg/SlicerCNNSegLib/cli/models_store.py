@@ -105,6 +105,13 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     packing.add_argument("model", metavar="ID|FOLDER")
     packing.add_argument("-o", "--output", metavar="FILE.zip", type=Path, required=True)
+    packing.add_argument(
+        "--wheels",
+        metavar="FOLDER",
+        type=Path,
+        help="put the wheels in this folder beside the model, for a machine without network; 'pip download cnnseg -d "
+        "FOLDER' makes one, and 'install' leaves them out",
+    )
     packing.set_defaults(execute=execute_pack)
     return [installing, removing, checking, packing]
 
@@ -216,7 +223,7 @@ def execute_pack(arguments: argparse.Namespace) -> int:
     from ..engine.store.store import pack_model
 
     with _progress() as progress:
-        pack_model(arguments.model, arguments.output, progress)
+        pack_model(arguments.model, arguments.output, progress, wheels=arguments.wheels)
     with arguments.output.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     print(f"{arguments.output}\nsha256:{digest}")

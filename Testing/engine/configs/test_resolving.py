@@ -10,11 +10,13 @@ import torch
 from monai.data import MetaTensor
 
 from SlicerCNNSegLib.engine.configs import components
-from SlicerCNNSegLib.engine.configs.components import FileStep, bounded_networks
+from SlicerCNNSegLib.engine.configs.components import FileStep
 from SlicerCNNSegLib.engine.configs.limits import Place
 from SlicerCNNSegLib.engine.configs.names import COMPONENTS, VALUES, Component, Names
 from SlicerCNNSegLib.engine.configs.resolving import ConfigReader
 from SlicerCNNSegLib.engine.errors import ConfigError
+from SlicerCNNSegLib.engine.networks import bounds
+from SlicerCNNSegLib.engine.networks.bounds import bounded_networks
 
 
 def read(**config):
@@ -147,8 +149,8 @@ def test_the_config_that_is_handed_in_stays_as_it_is():
 
 
 def test_networks_of_other_threads_are_not_counted_and_no_hook_stays(monkeypatch):
-    monkeypatch.setattr(components, "MAX_MODULES", 0)
-    with bounded_networks(Place("spleen", "x")):
+    monkeypatch.setattr(bounds, "MAX_MODULES", 0)
+    with bounded_networks(Place("spleen", "x").fault):
         with ThreadPoolExecutor() as pool:
             pool.submit(torch.nn.Sequential, torch.nn.Identity()).result()
         with pytest.raises(ConfigError, match="a network of more than 0 modules"):
@@ -157,7 +159,10 @@ def test_networks_of_other_threads_are_not_counted_and_no_hook_stays(monkeypatch
 
 
 def test_a_network_beyond_all_use_is_stopped_before_it_fills_memory():
-    with bounded_networks(Place("spleen", "x")), pytest.raises(ConfigError, match="more than 300000000 parameters"):
+    with (
+        bounded_networks(Place("spleen", "x").fault),
+        pytest.raises(ConfigError, match="more than 300000000 parameters"),
+    ):
         torch.nn.Module().register_parameter("p", torch.nn.Parameter(torch.empty(600_000_000, device="meta")))
 
 

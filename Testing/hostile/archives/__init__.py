@@ -4,7 +4,7 @@ Archives, folders and weights that want to write, read or run what they must not
 Each maker is registered with the error that must come of it, and what its message must say.
 """
 
-from . import damage, foreign, members, names, sizes, texts, weights  # noqa: F401 - each registers its own
+from . import costs, damage, foreign, members, names, sizes, texts, trained, weights  # noqa: F401 - each registers its own
 from .making import ARTEFACTS, MIB, SECRET, write_folder, write_tar, write_zip
 
 __all__ = ["ARTEFACTS", "MIB", "SECRET", "write_folder", "write_tar", "write_zip"]

@@ -82,3 +82,13 @@ def other_unicode_form(folder: Path, files: Files) -> Path:
 @artefact(r"lies below 'docs', which is a file")
 def file_as_folder(folder: Path, files: Files) -> Path:
     return with_members(folder, files, ("docs", b"x"), ("docs/evil.txt", b"y"))
+
+
+@artefact(r"has letters that look like a separator or a parent folder")
+def letter_of_two_dots(folder: Path, files: Files) -> Path:
+    return with_members(folder, files, ("\u2025/evil.txt", b"x"))
+
+
+@artefact(r"has letters that look like a separator or a parent folder")
+def letter_of_a_slash(folder: Path, files: Files) -> Path:
+    return with_members(folder, files, ("..\uff0fevil.txt", b"x"))

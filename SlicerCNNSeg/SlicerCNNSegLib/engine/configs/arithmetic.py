@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .limits import MAX_BITS, MAX_ITEMS, Budget, Place
+from .limits import CHARACTERS_PER_STEP, MAX_BITS, MAX_ITEMS, Budget, Place
 
 # Without the matrix product: its sign, @, always starts a reference.
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -77,4 +77,4 @@ def _check_growth(kind: type[ast.operator], left: Any, right: Any, place: Place)
 def _check_length(length: int, place: Place, budget: Budget) -> None:
     if length > MAX_ITEMS:
         raise place.fault(f"{length} items or characters; at most {MAX_ITEMS} are made")
-    budget.spend(length // 16, place)
+    budget.spend(length // CHARACTERS_PER_STEP, place)

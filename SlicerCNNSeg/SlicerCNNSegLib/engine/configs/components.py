@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch.nn.modules import module as torch_module
-
 from ..errors import CNNSegError
+from ..networks.bounds import bounded_networks
 from .limits import Budget, Place, check_size
 from .names import VALUES, Component
 
-MAX_PARAMETERS = 300_000_000
-"""Numbers in one network, 1.2 GB: more than the largest published ones have."""
-
-MAX_MODULES = 10_000
 _OFF = ("pretrained", "pretrained_backbone", "pretrained_url", "cache_roi_weight_map", "save_mask")
 """Arguments that fetch something from the network, or fill memory beforehand; they must be off."""
 
@@ -29,7 +21,7 @@ _FETCHES_NOTHING = frozenset({"TorchVisionFCModel"})
 _ONLY = {"TorchVisionFCModel": ("model_name", "inception_v3")}
 """Components that are built for one value of an argument alone."""
 
-_MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16}
+_MOST = {"num_blocks": 64, "num_depths": 8, "window_size": 16, "depths": 64, "layers": 256, "block_config": 256}
 """Arguments with which the work grows faster than the network does."""
 
 _GONE = {"SwinUNETR": frozenset({"img_size"})}
@@ -83,7 +75,7 @@ def build(component: Component, arguments: tuple[Any, ...], named: dict[str, Any
         bound = signature.bind(*arguments, **named)
         bound.apply_defaults()
         _check_arguments(component, bound, place)
-        with bounded_networks(place):
+        with bounded_networks(place.fault):
             return maker(*arguments, **named)
     except CNNSegError:
         raise
@@ -92,21 +84,42 @@ def build(component: Component, arguments: tuple[Any, ...], named: dict[str, Any
         raise place.fault(f"{component.name} cannot be made: {type(error).__name__}: {text}") from error
 
 
+def check_call(what: str, function: Any, arguments: tuple[Any, ...], named: dict[str, Any], place: Place) -> None:
+    """Refuse arguments of a method that fetch something, or fill memory, as those of components are refused."""
+    try:
+        bound = inspect.signature(function).bind(*arguments, **named)
+    except (TypeError, ValueError):
+        return  # a method of torch's own has no signature; one that does not fit says so itself
+    bound.apply_defaults()
+    _check_given(what, _given(bound), place)
+
+
 def _check_arguments(component: Component, bound: inspect.BoundArguments, place: Place) -> None:
+    given = _given(bound)
+    only, value = _ONLY.get(component.name, ("", None))
+    if given.get(only) != value:
+        raise place.refuse(f"{component.name} with {only}={given.get(only)!r}", f"those with {only}={value!r}")
+    ignored = _OFF if component.name in _FETCHES_NOTHING else ()
+    _check_given(component.name, {name: value for name, value in given.items() if name not in ignored}, place)
+
+
+def _given(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Arguments by name, those without a parameter of their own among them."""
     given = dict(bound.arguments)
     for name, parameter in bound.signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             given |= given.pop(name, {})
+    return given
+
+
+def _check_given(what: str, given: Mapping[str, Any], place: Place) -> None:
     for name in _OFF:
-        if given.get(name) and component.name not in _FETCHES_NOTHING:
-            raise place.refuse(f"{component.name} with {name}={given[name]!r}", f"components with {name} off (false)")
-    only, value = _ONLY.get(component.name, ("", None))
-    if given.get(only) != value:
-        raise place.refuse(f"{component.name} with {only}={given.get(only)!r}", f"those with {only}={value!r}")
+        if given.get(name):
+            raise place.refuse(f"{what} with {name}={given[name]!r}", f"components with {name} off (false)")
     for name, value in given.items():
-        _check_numbers(value, _MOST.get(name, MAX_NUMBER), f"{component.name} with {name}", place)
+        _check_numbers(value, _MOST.get(name, MAX_NUMBER), f"{what} with {name}", place)
         if name == "dtype" or name.endswith("_dtype"):
-            _check_type(value, component, place)
+            _check_type(value, what, place)
 
 
 def _check_numbers(value: Any, most: int, what: str, place: Place) -> None:
@@ -120,42 +133,8 @@ def _check_numbers(value: Any, most: int, what: str, place: Place) -> None:
         raise place.refuse(f"{what}={value}", f"numbers up to {most}")
 
 
-def _check_type(value: Any, component: Component, place: Place) -> None:
+def _check_type(value: Any, what: str, place: Place) -> None:
     """Refuse number types as text that are more: ``(100000, 100000)f8`` makes any number a large array."""
     for item in value if isinstance(value, list | tuple) else (value,):
         if isinstance(item, str) and item.removeprefix("torch.") not in (*VALUES["numpy"], *VALUES["torch"]):
-            raise place.refuse(f"{component.name} with the number type {item}", "plain ones such as float32")
-
-
-@contextmanager
-def bounded_networks(place: Place) -> Iterator[None]:
-    """Stop the making of a network that grows beyond all use, before its weights are filled.
-
-    torch calls back at each parameter and module that is added, in this and in other threads; those
-    of other threads are not counted.
-    """
-    thread, parameters, modules = threading.get_ident(), 0, 0
-
-    def count_parameter(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
-        nonlocal parameters
-        if parameter is not None and threading.get_ident() == thread:
-            parameters += parameter.numel()
-            if parameters > MAX_PARAMETERS:
-                raise place.fault(f"a network of more than {MAX_PARAMETERS} parameters")
-
-    def count_module(module: torch.nn.Module, name: str, child: torch.nn.Module | None) -> None:
-        nonlocal modules
-        if threading.get_ident() == thread:
-            modules += 1
-            if modules > MAX_MODULES:
-                raise place.fault(f"a network of more than {MAX_MODULES} modules")
-
-    hooks = (
-        torch_module.register_module_parameter_registration_hook(count_parameter),
-        torch_module.register_module_module_registration_hook(count_module),
-    )
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+            raise place.refuse(f"{what} with the number type {item}", "plain ones such as float32")

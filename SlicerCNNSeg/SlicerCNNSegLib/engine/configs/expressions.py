@@ -15,10 +15,22 @@ from typing import Any
 
 from ..errors import CNNSegError
 from .arithmetic import UNARY, combine, is_number
-from .limits import MAX_BITS, MAX_DEPTH, MAX_EXPRESSION, MAX_ITEMS, MAX_STRING, Budget, Place, check_size
+from .limits import (
+    MAX_BITS,
+    MAX_DEPTH,
+    MAX_EXPRESSION,
+    MAX_ITEMS,
+    MAX_STRING,
+    Budget,
+    Place,
+    check_keys,
+    check_size,
+    weight,
+)
 from .names import ATTRIBUTES, METHODS, Component, Names, allowed_of
 from .outline import Outline
 from .references import replace_references
+from .statements import parse
 
 WRITABLE = "values, arithmetic, comparisons, indexing, comprehensions and calls by name"
 _REFUSED = {
@@ -43,6 +55,11 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda item, items: item not in items,
 }
 _ITERABLES = (str, list, tuple, dict, set, range)
+_GIVEN = (ast.Constant, ast.Name, ast.Attribute)
+"""Nodes whose value is there already; the others make one."""
+
+_COMPARISONS_PER_STEP = 4096
+"""Of characters, within the methods of texts."""
 
 
 @dataclass(frozen=True)
@@ -96,23 +113,6 @@ def evaluate(source: str, place: Place, surroundings: Surroundings) -> Any:
     return _Evaluator(place, surroundings, ids, marker).value(statement.value, {})
 
 
-def parse(source: str, place: Place) -> ast.stmt:
-    """The one statement that a source holds.
-
-    Raises
-    ------
-    ConfigError
-        It is no Python, or more than one statement.
-    """
-    try:
-        statements = ast.parse(source.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise place.fault(f"no valid expression ({error})") from error
-    if len(statements) != 1:
-        raise place.fault(f"expected one expression, got {len(statements)}")
-    return statements[0]
-
-
 class _Evaluator:
     """Evaluates one expression; ``local`` is what comprehensions bind."""
 
@@ -136,8 +136,8 @@ class _Evaluator:
             ast.Set: lambda n, local: set(self._items(n.elts, local)),
             ast.Dict: self._dict,
             ast.ListComp: lambda n, local: self._comprehend(n, local),
-            ast.SetComp: lambda n, local: set(self._comprehend(n, local)),
-            ast.DictComp: lambda n, local: dict(self._comprehend(n, local)),
+            ast.SetComp: lambda n, local: set(self._keyed(self._comprehend(n, local))),
+            ast.DictComp: lambda n, local: dict(self._keyed(self._comprehend(n, local))),
         }
 
     def value(self, node: ast.AST, local: dict[str, Any]) -> Any:
@@ -150,7 +150,10 @@ class _Evaluator:
         if self._depth > MAX_DEPTH:
             raise self._place.fault(f"nested more than {MAX_DEPTH} deep")
         try:
-            return self._checked(kind(node, local))
+            made = self._checked(kind(node, local))
+            if not isinstance(node, _GIVEN):
+                self._around.budget.spend(weight(made), self._place)
+            return made
         except CNNSegError:
             raise
         except Exception as error:
@@ -165,6 +168,11 @@ class _Evaluator:
         if isinstance(value, str | list | tuple | set | dict) and len(value) > min(MAX_STRING, MAX_ITEMS):
             raise self._place.fault(f"{len(value)} items or characters; at most {MAX_ITEMS} are made")
         return value
+
+    def _keyed(self, items: Any) -> Any:
+        """The items, unless they are more than keys of a dict or a set may be."""
+        check_keys(len(items), self._place)
+        return items
 
     def _constant(self, node: ast.Constant, local: dict[str, Any]) -> Any:
         if not (node.value is None or isinstance(node.value, str | int | float)):
@@ -245,15 +253,27 @@ class _Evaluator:
                 f"the method {node.func.attr} of a value of type {kind}", _listed(allowed, "functions by name")
             )
         arguments, named = self._arguments(node, local)
+        self._check_method(value, node.func.attr, arguments, named)
         result = getattr(value, node.func.attr)(*arguments, **named)
         return list(result) if type(value) is dict and node.func.attr != "get" else result
+
+    def _check_method(self, value: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Refuse arguments that make a method's work, or what it holds, too large."""
+        if isinstance(value, str):
+            characters = sum(len(argument) for argument in arguments if isinstance(argument, str))
+            self._around.budget.spend(len(value) * characters // _COMPARISONS_PER_STEP, self._place)
+        elif not isinstance(value, list | tuple | dict):
+            from .components import check_call
+
+            check_call(f"{type(value).__name__}.{name}", getattr(value, name), arguments, named, self._place)
 
     def _arguments(self, node: ast.Call, local: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         arguments = tuple(self._items(node.args, local))
         named: dict[str, Any] = {}
         for keyword in node.keywords:
             value = self.value(keyword.value, local)
-            named.update(value if keyword.arg is None else {keyword.arg: value})
+            named.update(self._keyed(value if keyword.arg is None else {keyword.arg: value}))
+        check_keys(len(named), self._place)
         for name in named:
             self._refuse_hidden(name)
         check_size([*arguments, named], self._around.budget, self._place)
@@ -272,7 +292,8 @@ class _Evaluator:
         made: dict[Any, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             item = self.value(value, local)
-            made.update(item if key is None else {self.value(key, local): item})
+            made.update(self._keyed(item) if key is None else {self.value(key, local): item})
+            self._keyed(made)
         return made
 
     def _arithmetic(self, node: ast.BinOp, local: dict[str, Any]) -> Any:

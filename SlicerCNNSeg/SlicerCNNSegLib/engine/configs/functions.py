@@ -13,6 +13,8 @@ import posixpath
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .limits import MAX_KEYS
+
 _MAX_DIGITS = 20
 
 
@@ -37,6 +39,28 @@ def _sum(items: Iterable[Any], start: Any = 0) -> Any:
 
 def _sorted(items: Iterable[Any], *, reverse: bool = False) -> list[Any]:
     return sorted(items, reverse=reverse)
+
+
+def _without_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without its named arguments: the ``key`` of ``max`` would call what a config gives it."""
+
+    @functools.wraps(function, updated=())
+    def called(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return called
+
+
+def _few_keys(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``set`` or ``dict`` of no more items than may be compared with one another."""
+
+    @functools.wraps(function, updated=())
+    def made(*arguments: Any, **named: Any) -> Any:
+        if any(len(items) > MAX_KEYS for items in (*arguments, named)):
+            raise ValueError(f"expected at most {MAX_KEYS} items")
+        return function(*arguments, **named)
+
+    return made
 
 
 def _listed(function: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
@@ -95,10 +119,12 @@ def _torch(name: str) -> Callable[..., Any]:
     return call
 
 
-_PLAIN = (abs, all, any, bool, dict, float, int, len, list, max, min, range, set, tuple)
+_PLAIN = (abs, all, any, bool, float, int, len, list, range, tuple)
 _NUMPY = ("abs", "array", "ceil", "floor", "log2", "max", "min", "prod", "round", "sqrt", "sum")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in _PLAIN},
+    **{function.__name__: _without_options(function) for function in (max, min)},
+    **{function.__name__: _few_keys(function) for function in (dict, set)},
     **{function.__name__: _listed(function) for function in (enumerate, reversed, zip)},
     "round": _round,
     "sorted": _sorted,

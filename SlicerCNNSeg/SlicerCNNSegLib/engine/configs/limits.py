@@ -30,11 +30,16 @@ MAX_TEXT = 1_000_000
 """Characters of all texts of one value."""
 
 MAX_ITEMS = 20_000
+MAX_KEYS = 1_000
+"""Of a dict or a set that an expression makes: numbers can be chosen so that each is compared with all others."""
+
 MAX_BITS = 256
 """Size of a whole number: enough for every size, seed and mask."""
 
 MAX_STEPS = 500_000
-"""Work on one bundle: a step for each evaluated node, copied item or sixteen characters."""
+"""Work on one bundle: a step for each evaluated node, each item of what it makes, each sixteen characters."""
+
+CHARACTERS_PER_STEP = 16
 
 SHOWN = 160
 """Characters of an expression that a message shows."""
@@ -140,7 +145,20 @@ def check_size(value: Any, budget: Budget, place: Place, leaf: Callable[[Any], o
         if count + len(pending) + len(parts) > MAX_NODES:
             raise place.fault(f"more than {MAX_NODES} values, counted through references")
         pending += [(part, depth + 1) for part in parts]
-    budget.spend(count, place)
+    budget.spend(count + characters // CHARACTERS_PER_STEP, place)
+
+
+def check_keys(count: int, place: Place) -> None:
+    """Refuse a dict or a set of so many keys, before it is made."""
+    if count > MAX_KEYS:
+        raise place.fault(f"{count} keys; dicts and sets of at most {MAX_KEYS} are made")
+
+
+def weight(made: Any) -> int:
+    """Steps for a value that was made, by the memory that it takes."""
+    if isinstance(made, str):
+        return len(made) // CHARACTERS_PER_STEP
+    return len(made) if isinstance(made, list | tuple | set | dict) else 0
 
 
 def _numbers_in(item: Any) -> int:

@@ -79,7 +79,7 @@ def find(config: Any, at: str, place: Place) -> Any:
         if isinstance(config, dict) and part in config:
             config = config[part]
         elif isinstance(config, dict):  # YAML has keys that are numbers
-            config = next((value for key, value in config.items() if str(key) == part), _NOTHING)
+            config = config.get(int(part), _NOTHING) if part.isdecimal() and len(part) < 10 else _NOTHING
         elif isinstance(config, list) and part.isdecimal() and len(part) < 10 and int(part) < len(config):
             config = config[int(part)]
         else:

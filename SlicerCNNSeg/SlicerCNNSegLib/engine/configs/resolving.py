@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .expressions import Surroundings, evaluate, parse
-from .limits import MAX_EXPRESSION, MAX_REFERENCES_DEPTH, Budget, Place, check_size
+from .expressions import Surroundings, evaluate
+from .limits import MAX_REFERENCES_DEPTH, Budget, Place, check_size
 from .names import ROOTS, Component, Names
 from .reading import read_config
 from .references import children, expand, find, is_expression, normal_id, reference_of
+from .statements import imported_names, is_import, parse
 
 TARGET, DISABLED, MODE = "_target_", "_disabled_", "_mode_"
 Make = Callable[[Component, tuple[Any, ...], dict[str, Any]], Any]
@@ -137,7 +137,7 @@ class ConfigReader:
 
     def _evaluate(self, at: str, value: str) -> Any:
         place = self._place(at, value)
-        if _is_import(value, place):
+        if is_import(value, place):
             raise place.refuse("an import statement as a value", "import statements that give names to expressions")
         return evaluate(value[1:], place, self._surroundings)
 
@@ -191,8 +191,8 @@ class ConfigReader:
             value = pending.pop()
             if isinstance(value, dict | list):
                 pending += reversed(list(value.values() if isinstance(value, dict) else value))
-            elif isinstance(value, str) and _is_import(value, Place(self._bundle, "imports", value)):
-                found |= _imported_names(parse(value[1:], Place(self._bundle)))
+            elif isinstance(value, str) and is_import(value, Place(self._bundle, "imports", value)):
+                found |= imported_names(parse(value[1:], Place(self._bundle)))
         return found
 
 
@@ -203,23 +203,3 @@ def _left_out(item: Any, made: Any) -> bool:
 
 def _is_true(value: Any) -> bool:
     return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
-
-
-def _is_import(value: str, place: Place) -> bool:
-    words = value[:MAX_EXPRESSION].split(maxsplit=1) or [""]
-    if words[0] not in ("$", "$import", "$from") or "import" not in value:
-        return False
-    if len(value) > MAX_EXPRESSION:
-        raise place.fault(f"an import statement of {len(value)} characters; at most {MAX_EXPRESSION} are read")
-    return isinstance(parse(value[1:], place), ast.Import | ast.ImportFrom)
-
-
-def _imported_names(statement: ast.stmt) -> dict[str, str]:
-    if isinstance(statement, ast.ImportFrom):
-        return {name.asname or name.name: f"{statement.module or ''}.{name.name}" for name in statement.names}
-    if isinstance(statement, ast.Import):
-        return {
-            name.asname or name.name.partition(".")[0]: name.name if name.asname else name.name.partition(".")[0]
-            for name in statement.names
-        }
-    return {}

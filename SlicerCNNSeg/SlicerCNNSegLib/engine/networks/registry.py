@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import ModelError
+from .bounds import bounded_networks
 from .facts import NetworkFacts
 
 Builder = Callable[..., torch.nn.Module]
@@ -116,8 +117,8 @@ def build_network(definition: Mapping[str, Any]) -> torch.nn.Module:
     Raises
     ------
     ModelError
-        The name is unknown (the message lists the known ones), the arguments don't fit or ask for
-        weights from elsewhere, or a Python package is missing.
+        The name is unknown (the message lists the known ones), the arguments don't fit, ask for
+        weights from elsewhere or for a network beyond all use, or a Python package is missing.
     """
     name = name_of(definition)
     if _arguments(definition).get("pretrained"):
@@ -127,7 +128,10 @@ def build_network(definition: Mapping[str, Any]) -> torch.nn.Module:
         )
     arguments = {key: value for key, value in definition.items() if key != "_target_"}
     try:
-        return _ENTRIES[name].builder(**arguments)
+        with bounded_networks(lambda fault: ModelError(f"The definition of {name} asks for {fault}; correct it.")):
+            return _ENTRIES[name].builder(**arguments)
+    except ModelError:
+        raise
     except ImportError as error:
         raise ModelError(f"The network {name} needs {_missing(error)}") from error
     except Exception as error:  # MONAI raises what comes: AssertionError, IndexError, KeyError, RuntimeError ...

@@ -17,6 +17,12 @@ ACTIVATIONS = {"LeakyReLU": "leakyrelu", "ReLU": "relu", "ELU": "elu"}
 BATCH_NORM_TRAINER = "nnUNetTrainerBN"
 """The one trainer that changes the network of the plans in a way that is known here."""
 
+MOST_STAGES = 16
+"""Of a network; each one after the first halves the image along some axis."""
+
+MOST_LAYERS = 64
+"""Of a stage; nnU-Net's own planners give at most 8."""
+
 UNUSED = ("n_stages", "dropout_op", "dropout_op_kwargs", "deep_supervision")
 """Arguments that say nothing about a trained network's scores."""
 
@@ -40,6 +46,8 @@ def definition_of(settings: Mapping[str, Any], inputs: int, outputs: int, traine
         raise ModelError(f"nnU-Net's network {name!r} is not known here: expected {' or '.join(COUNTS)}.")
     dims = len(settings["patch_size"])
     stages = int(given["n_stages"])
+    if not 1 <= stages <= MOST_STAGES:
+        raise ModelError(f"Expected 1 to {MOST_STAGES} stages of nnU-Net's network, got {stages}.")
     norm, act = given.pop("norm_op", None), given.pop("nonlin", None)
     if trainer == BATCH_NORM_TRAINER:
         norm, given["norm_op_kwargs"] = f"BatchNorm{dims}d", {"eps": 1e-5, "affine": True}
@@ -56,6 +64,9 @@ def definition_of(settings: Mapping[str, Any], inputs: int, outputs: int, traine
     for key in ("features_per_stage", "kernel_sizes", "strides", COUNTS[name]):
         definition[key] = _listed(given.pop(key), stages)
     definition["n_conv_per_stage_decoder"] = _listed(given.pop("n_conv_per_stage_decoder"), stages - 1)
+    deepest = max(map(int, (*definition[COUNTS[name]], *definition["n_conv_per_stage_decoder"])))
+    if deepest > MOST_LAYERS:
+        raise ModelError(f"Expected at most {MOST_LAYERS} layers in a stage of nnU-Net's network, got {deepest}.")
     others = sorted(key for key, value in given.items() if value and key not in UNUSED)
     if others:
         raise ModelError(f"nnU-Net's network {name} has arguments that are not known here: {', '.join(others)}.")

@@ -14,7 +14,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -29,11 +29,14 @@ Opener = Callable[[int], IO[bytes]]
 LARGEST_READ = 2 * MIB
 """What the standard library may read in one piece: it reads a zip's table of members, and a tar's long headers, so."""
 
+PACKED_ALREADY = (".safetensors", ".whl")
+"""Files that hardly shrink: weights, and wheels, which are zip files."""
+
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member that is packed: the same files give the same bytes."""
 
 
-class _BoundedFile(io.BufferedReader):
+class BoundedFile(io.BufferedReader):
     """A file that refuses to be read in huge pieces, whatever lengths its content declares."""
 
     def __init__(self, raw: Any, source: str) -> None:
@@ -74,13 +77,13 @@ def unpack(source: Path, folder: Path, progress: Progress, limits: Limits | None
             start = raw.read(4)
             raw.seek(0)
             if start.startswith(b"PK"):
-                with _BoundedFile(raw, source.name) as file:
+                with BoundedFile(raw, source.name) as file:
                     return _unpack_zip(file, source.name, folder, progress, limits)
             if start.startswith(b"\x1f\x8b"):
-                with gzip.GzipFile(fileobj=raw) as plain, _BoundedFile(plain, source.name) as file:
+                with gzip.GzipFile(fileobj=raw) as plain, BoundedFile(plain, source.name) as file:
                     return _unpack_tar(file, source, folder, progress, limits)
             if source.name.lower().endswith(".tar"):
-                with _BoundedFile(raw, source.name) as file:
+                with BoundedFile(raw, source.name) as file:
                     return _unpack_tar(file, source, folder, progress, limits)
     except FileNotFoundError as error:
         raise FileReadError(f"Expected a model's zip file or folder, but there is no {source}.") from error
@@ -101,6 +104,9 @@ def _unpack_zip(file: IO[bytes], name: str, folder: Path, progress: Progress, li
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
             raise refusal(name, "it is compressed in another way than deflate")
         members = [Member(i.orig_filename, i.file_size, i.compress_size, _zip_kind(i)) for i in infos]
+        check_members(members, limits, name)
+        if sum(info.compress_size for info in infos) > file.seek(0, io.SEEK_END):
+            raise refusal(name, "its members lie over one another")
         _write(members, lambda index: archive.open(infos[index]), name, folder, progress, limits)
 
 
@@ -157,7 +163,16 @@ def _unpack_folder(source: Path, folder: Path, progress: Progress, limits: Limit
             members.append(Member(path.relative_to(source).as_posix(), size, None, kind))
             if len(members) > limits.members:
                 raise refusal(str(source), f"it has over {limits.members} members")
-    _write(members, lambda index: (source / members[index].name).open("rb"), str(source), folder, progress, limits)
+    _write(members, lambda index: _open_file(source / members[index].name), str(source), folder, progress, limits)
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    """Open a file, and no link that has taken its place since it was looked at."""
+    without_links = getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | without_links))
+    except OSError as error:
+        raise FileReadError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _kind_in_words(mode: int) -> str:
@@ -202,37 +217,45 @@ def _copy(content: IO[bytes], path: Path, size: int, source: str) -> None:
         raise refusal(source, f"its member {PurePosixPath(path).name!r} has not the size that it declares")
 
 
-def pack(folder: Path, path: Path, top: str, progress: Progress) -> None:
+def pack(folder: Path, path: Path, top: str, progress: Progress, beside: Mapping[str, Path] | None = None) -> None:
     """Write a zip file of a folder's files below the one folder ``top``; the same files give the same bytes.
 
-    Weights are stored as they are (they hardly shrink), all else is deflated. Hidden files and caches are left out.
+    Weights are stored as they are (they hardly shrink), as are zip files, all else is deflated. Hidden files and caches
+    are left out.
+
+    Parameters
+    ----------
+    beside:
+        Further files by the names that they get, outside of ``top``.
 
     Raises
     ------
     ArchiveError
-        A file of the folder could not be unpacked again, a link for example.
+        A file could not be unpacked again, a link for example.
     OutputError
         The place cannot be written to.
     """
-    files = sorted(
-        (file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()),
-        key=lambda file: file.relative_to(folder).as_posix(),
-    )
-    parts = [file.relative_to(folder) for file in files]
-    kept = [part for part in parts if not any(p.startswith(".") or p == "__pycache__" for p in part.parts)]
-    kinds = ["a symbolic link" if (folder / part).is_symlink() else FILE for part in kept]
-    names = [f"{top}/{part.as_posix()}" for part in kept]
-    sizes = [(folder / part).lstat().st_size for part in kept]
-    check_members(
-        [Member(*fields) for fields in zip(names, sizes, [None] * len(kept), kinds, strict=True)], Limits(), top
-    )
+    files = {f"{top}/{part.as_posix()}": folder / part for part in _parts_to_pack(folder)} | dict(beside or {})
+    members = [
+        Member(name, file.lstat().st_size, None, "a symbolic link" if file.is_symlink() else FILE)
+        for name, file in files.items()
+    ]
+    check_members(members, Limits(), top)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for index, (name, part) in enumerate(zip(names, kept, strict=True)):
-            advance(progress, index / len(kept), "Packing")
-            info = zipfile.ZipInfo(name, EPOCH)
-            info.compress_type = zipfile.ZIP_STORED if part.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
+        for index, member in enumerate(members):
+            advance(progress, index / len(members), "Packing")
+            file = files[member.name]
+            info = zipfile.ZipInfo(member.name, EPOCH)
+            info.compress_type = zipfile.ZIP_STORED if file.suffix in PACKED_ALREADY else zipfile.ZIP_DEFLATED
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.create_system = 3  # Unix, on every system: one of the bytes
-            info.file_size = sizes[index]  # lets zipfile choose the large form where it must
-            with (folder / part).open("rb") as content, archive.open(info, "w") as target:
+            info.file_size = member.size  # lets zipfile choose the large form where it must
+            with file.open("rb") as content, archive.open(info, "w") as target:
                 shutil.copyfileobj(content, target, MIB)
+
+
+def _parts_to_pack(folder: Path) -> list[Path]:
+    """The files of a folder, relative to it and sorted, without hidden ones and caches."""
+    files = (file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink())
+    parts = sorted((file.relative_to(folder) for file in files), key=Path.as_posix)
+    return [part for part in parts if not any(p.startswith(".") or p == "__pycache__" for p in part.parts)]

@@ -21,8 +21,11 @@ TORCH_SUFFIXES = (".pt", ".pth")
 RUNNABLE_SUFFIXES = (".pt", ".pth", ".ckpt", ".ts", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz")
 """Forms of weights and arrays that can carry code (pickles, TorchScript)."""
 
-LARGEST_HEADER = 16 * MIB
-"""Bytes of a safetensors header: room for 100 000 tensors."""
+LARGEST_HEADER = 4 * MIB
+"""Bytes of a safetensors header: room for 30 000 tensors."""
+
+MOST_AXES = 16
+"""Of a tensor; an axis takes two bytes of a header, and much more in memory."""
 
 LONGEST_TEXT = 200_000
 CARD = "model card"
@@ -117,9 +120,15 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 f"file of {path.stat().st_size}); get the model anew."
             )
         with safe_open(path, "numpy") as tensors:
-            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+            shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path.name} cannot be read ({error}); get the model anew.") from error
+    axes = max(map(len, shapes.values()), default=0)
+    if axes > MOST_AXES:
+        raise WeightsError(
+            f"The weights {path.name} have a tensor of {axes} axes, over {MOST_AXES}; get the model anew."
+        )
+    return shapes
 
 
 def _runnable(root: Path) -> list[Path]:
@@ -148,7 +157,8 @@ def _texts(package: ModelPackage) -> Iterator[tuple[str, str]]:
     yield from (("metrics", text) for text in _strings(package.metrics))
     card = package.folder / "README.md"
     if card.is_file():
-        yield CARD, card.read_bytes()[:LARGEST_HEADER].decode("utf-8", "replace")
+        with card.open("rb") as stream:  # a character takes at most four bytes: what is longer is seen to be so
+            yield CARD, stream.read(4 * LONGEST_TEXT + 4).decode("utf-8", "replace")
 
 
 def _strings(data: Any) -> Iterator[str]:

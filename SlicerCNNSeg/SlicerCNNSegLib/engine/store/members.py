@@ -110,7 +110,7 @@ def _key(path: PurePosixPath) -> str:
 
 
 def _fault_of_name(name: str, limits: Limits) -> str:
-    path = PurePosixPath(name)
+    path, plain = PurePosixPath(name), unicodedata.normalize("NFKC", name)
     if not name or "\0" in name:
         return "has an impossible name"
     if any(unicodedata.category(character).startswith("C") for character in name):
@@ -123,6 +123,8 @@ def _fault_of_name(name: str, limits: Limits) -> str:
         return "has a drive letter"
     if ".." in path.parts:
         return "climbs out of its folder (..)"
+    if ".." in PurePosixPath(plain).parts or any(plain.count(c) != name.count(c) for c in "/\\:"):
+        return "has letters that look like a separator or a parent folder"
     if any(set(part) & set('<>:"|?*') or part != part.rstrip(". ") for part in path.parts):
         return "has a name that not every disk can hold"
     if any(part.partition(".")[0].upper() in RESERVED_NAMES for part in path.parts):

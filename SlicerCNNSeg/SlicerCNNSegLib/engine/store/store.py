@@ -19,6 +19,7 @@ from .archives import pack, unpack
 from .contents import bundle_root, check_contents, leave_out_unread
 from .downloads import OFFLINE, Checksum, download, is_offline
 from .licences import is_permissive
+from .wheels import wheels_in
 from .zoo import REFUSED, WITH_TRUST, zoo_entries
 
 Acknowledge = Callable[[ModelPackage, str], bool]
@@ -182,21 +183,27 @@ def remove(model: str) -> Path:
     return entry.folder
 
 
-def pack_model(model: str, path: Path, progress: Progress | None = None) -> ModelPackage:
+def pack_model(model: str, path: Path, progress: Progress | None = None, *, wheels: Path | None = None) -> ModelPackage:
     """Write a model as the zip file that ``install`` takes; the same model gives the same bytes.
+
+    Parameters
+    ----------
+    wheels:
+        A folder of wheels to be packed beside the model (``wheels.py``); ``install`` leaves them out.
 
     Raises
     ------
     UnknownModelError, ModelError, ArchiveError
         There is none, it is broken, or it holds what cannot be installed.
     OutputError, SettingsError
-        The place cannot be written to, or the name does not end in .zip.
+        The place cannot be written to, or the name does not end in .zip; what is given as wheels are none.
     """
     if path.suffix.lower() != ".zip":
         raise SettingsError(f"Expected a file name that ends in .zip, got {path}.")
     package = find_model(model)
+    beside = wheels_in(wheels) if wheels else {}
     check_contents(package.folder, package.id)
-    pack(package.folder, path, package.id, progress or NoProgress())
+    pack(package.folder, path, package.id, progress or NoProgress(), beside)
     return package
 
 

@@ -15,10 +15,14 @@ from typing import IO
 
 from ..bundles.names import LARGEST_OF_ARRAYS
 from ..errors import WeightsError
+from .archives import BoundedFile
 from .members import MIB, shown
 
-LARGEST_PICKLE = 64 * MIB
-"""Bytes of names, shapes and places of tensors: 100 000 tensors take 20 MB."""
+LARGEST_PICKLE, MOST_OPERATIONS = 8 * MIB, 320_000
+"""Bytes and operations of a pickle: 10 000 tensors, ten times what the largest networks have, take 1 MB and 32 each."""
+
+LARGEST_WITH_NUMBERS, MOST_WITH_NUMBERS = 64 * MIB, 12_000_000
+"""The same for checkpoints of nnU-Net, which hold a number for each class and epoch besides."""
 
 NAMES = re.compile(
     r"collections OrderedDict"
@@ -52,29 +56,35 @@ def check_torch_file(path: Path, *, with_numbers: bool = False) -> None:
         It is damaged, of a form that is not read (TorchScript, PyTorch before 1.6), or names what could run code.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb", buffering=0) as raw, BoundedFile(raw, path.name) as file, zipfile.ZipFile(file) as archive:
             pickles = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
             if any(info.filename.endswith(("/constants.pkl", ".py")) for info in archive.infolist()):
                 raise _refusal(path, "it is TorchScript, which is code")
-            if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
+            largest, most = (
+                (LARGEST_WITH_NUMBERS, MOST_WITH_NUMBERS) if with_numbers else (LARGEST_PICKLE, MOST_OPERATIONS)
+            )
+            if len(pickles) != 1 or pickles[0].file_size > largest:
                 raise _refusal(path, "it is no weights file of PyTorch")
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise _refusal(path, "it is compressed, which PyTorch's files are not")
             with archive.open(pickles[0]) as stream:
                 small = path.stat().st_size <= LARGEST_OF_ARRAYS
-                _check_pickle(stream, path, ARRAY_NAMES if small else NUMBER_NAMES if with_numbers else None)
+                _check_pickle(stream, path, ARRAY_NAMES if small else NUMBER_NAMES if with_numbers else None, most)
     except zipfile.BadZipFile as error:
         raise _refusal(path, f"it is damaged, or older than PyTorch 1.6 ({error})") from error
     except OSError as error:
         raise WeightsError(f"The weights {path.name} cannot be read ({error}); get the model anew.") from error
 
 
-def _check_pickle(stream: IO[bytes], path: Path, more: re.Pattern[str] | None) -> None:
+def _check_pickle(stream: IO[bytes], path: Path, more: re.Pattern[str] | None, most: int) -> None:
     def is_known(name: str) -> bool:
         return bool(NAMES.fullmatch(name) or (more and more.fullmatch(name)))
 
     try:
-        for operation, argument, _ in pickletools.genops(stream.read()):
+        content = b"".join(iter(lambda: stream.read(MIB), b""))
+        for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
+            if number > most:
+                raise _refusal(path, f"its pickle has over {most} operations")
             if operation.name in OTHER_NAMES:
                 raise _refusal(path, f"its pickle does {operation.name}, which PyTorch's do not")
             if operation.name == "GLOBAL" and not is_known(str(argument)):

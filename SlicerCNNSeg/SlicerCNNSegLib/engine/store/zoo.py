@@ -30,6 +30,8 @@ class ZooEntry:
         Names of structures or classes, as published, without background.
     url, sha1:
         Of the archive of that version.
+    config:
+        The commit of the Model Zoo from which its inference config was read to tell the status.
     status, reason:
         ``RUNS``, ``WITH_TRUST`` (its own code is all that is refused) or ``REFUSED``; with what it asks for.
     note:
@@ -44,6 +46,7 @@ class ZooEntry:
     labels: tuple[str, ...]
     url: str
     sha1: str
+    config: str
     status: str
     reason: str
     note: str
