@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
-from SlicerCNNSegLib.engine.windows.network import FEWEST_CHANNELS, prepared
+from SlicerCNNSegLib.engine.windows.network import CONTIGUOUS, FEWEST_CHANNELS, prepared
 from SlicerCNNSegLib.engine.windows.subpixel import MOST_CHANNELS, SubPixel
 
 SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
@@ -27,6 +27,7 @@ def test_every_network_gives_the_same_scores(name, dims):
     image = torch.randn(2, 1, *(facts.size or [2 * n for n in facts.stride]))
     expected = scores_of(network, image)
     torch.testing.assert_close(scores_of(prepared(network, None), image), expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(scores_of(prepared(network, None, CONTIGUOUS), image), expected, atol=1e-3, rtol=1e-3)
     half = scores_of(prepared(network, torch.bfloat16), image, torch.bfloat16)
     plain = scores_of(network, image, torch.bfloat16)
     spread = (plain - expected).abs().mean()  # what bf16 does to this network anyway

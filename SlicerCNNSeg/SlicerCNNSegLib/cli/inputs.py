@@ -51,7 +51,7 @@ def add_model_options(parser: argparse.ArgumentParser, default: str = "") -> arg
     group.add_argument(
         "--precision",
         default="auto",
-        help=f"{', '.join(PRECISIONS)} (default: auto, bf16 where the hardware has it)",
+        help=f"{', '.join(PRECISIONS)} (default: auto, what the hardware has or a short trial finds fastest)",
     )
     return group
 

@@ -74,6 +74,8 @@ class ModelPackage:
         None when nobody measured it.
     bundle:
         Of a bundle that others made: what was found in its config. None for our own form.
+    half_precision:
+        Whoever made the model has found bfloat16 as good as float32 on cases that it was not trained on.
     classes, multi_label:
         Of a classifier: what it tells apart, in the order of its scores; whether classes don't exclude each other.
     """
@@ -95,6 +97,7 @@ class ModelPackage:
     bundle: Bundle | None = None
     classes: tuple[ClassLabel, ...] = ()
     multi_label: bool = False
+    half_precision: bool = False
 
     @property
     def demonstration(self) -> str:
@@ -197,6 +200,7 @@ class ModelPackage:
                 labels=() if classifies else tuple(Label.from_json(label) for label in own["labels"]),
                 classes=tuple(ClassLabel.from_json(one) for one in own["classes"]) if classifies else (),
                 multi_label=bool(own.get("multi_label", False)),
+                half_precision=bool(own.get("half_precision", False)),
                 licence=str(own["licence"]),
                 training_data=str(metadata["data_source"]),
                 intended_use=str(metadata["intended_use"]),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .package import ModelPackage
 from .parts import Stopwatch
 from .result import RunRecord
+from .settings import AUTO
 from .version import versions
 from .volume import Volume
+
+FORCED, RULE = "forced", "rule"
+"""What decides on a precision: the settings, or what is known of the device."""
 
 RECORDED_PACKAGES = ("torch", "monai", "numpy", "scipy")
 
@@ -30,6 +34,7 @@ def record_of(
     device: object,
     precision: str,
     warnings: Sequence[str],
+    choice: Mapping[str, object] | None = None,
 ) -> RunRecord:
     """The record of a run that is over; a warning that was given twice stands in it once, a demonstration says so.
 
@@ -37,13 +42,16 @@ def record_of(
     ----------
     device, precision:
         What was really used.
+    choice:
+        How the precision was chosen, where there was more than the settings and the device to it.
     """
+    plain = settings.to_json()
     return RunRecord(
         task=package.task,
         model_id=package.id,
         model_version=package.version,
         model_sha256=package.sha256,
-        settings=settings.to_json(),
+        settings=plain,
         device=str(device),
         precision=precision,
         versions=versions(*RECORDED_PACKAGES),
@@ -51,6 +59,7 @@ def record_of(
         seconds=dict(stopwatch.seconds),
         warnings=tuple(dict.fromkeys([*filter(None, [package.demonstration]), *warnings])),
         started=stopwatch.started,
+        choice=dict(choice or {"source": RULE if plain.get("precision") == AUTO else FORCED}),
     )
 
 

@@ -36,6 +36,9 @@ class RunRecord:
         What a reader of the result must know (fallbacks, forced modality, resampling on reading).
     started:
         ISO 8601 with time zone.
+    choice:
+        What decided on the precision (``source``: ``forced``, ``rule``, ``trial`` or ``cache``); of a network over
+        windows also its ``layout`` in memory, and what a trial measured (``windows/trial.py``).
     """
 
     task: str
@@ -50,6 +53,7 @@ class RunRecord:
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     started: str
+    choice: dict[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """The plain form, for a JSON file or a node attribute."""

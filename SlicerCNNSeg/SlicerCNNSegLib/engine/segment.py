@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +29,8 @@ from .settings import SegmentationSettings
 from .volume import Volume
 from .weights import load_networks
 from .windows import Inferer, most_probable, predict_planes
+from .windows.remembered import trials_file
+from .windows.trial import Choice, Way
 
 LARGEST_VALUE = 65535
 """The largest value of a labelmap's voxels, which are uint16 at most."""
@@ -69,6 +71,7 @@ class Runner(Protocol):
     device: torch.device
     precision: str
     warnings: list[str]
+    choice: Mapping[str, object]
 
     def run(self, part: Part, progress: Progress) -> np.ndarray:
         """Values of the part's labels, shape (k, j, i) of its box."""
@@ -117,6 +120,7 @@ def segment(settings: SegmentationSettings, volumes: Sequence[Volume], progress:
         device=runner.device,
         precision=runner.precision,
         warnings=[*warnings, *runner.warnings],
+        choice=runner.choice,
     )
     labels, whole = meaning(package, parts, labelmap)
     return SegmentationResult(labelmap, image.geometry, labels, record, whole)
@@ -184,7 +188,8 @@ def _runner_of(form: str) -> Callable[..., Runner]:
 class PartRunner:
     """Runs the network on parts of one image, going down the memory ladder when it must.
 
-    ``device``, ``precision`` and ``warnings`` say what was really used.
+    ``device``, ``precision``, ``choice`` and ``warnings`` say what was really used; the first part decides on the
+    precision of all.
     """
 
     def __init__(
@@ -200,6 +205,8 @@ class PartRunner:
         self._batch = plan.inferer.batch
         self.device, self.precision = device, precision
         self.warnings: list[str] = []
+        self._ways: dict[torch.device, Way] = {}
+        self.choice: Mapping[str, object] = {}
 
     def run(self, part: Part, progress: Progress) -> np.ndarray:
         """Labels of the part, shape (k, j, i) of its box."""
@@ -229,7 +236,8 @@ class PartRunner:
         with self._stopwatch.stage("load model"):
             advance(progress, 0.02, "Loading the model")
             networks = load_networks(self._plan.package, rung.device)
-            self.precision = choose_precision(settings.precision, rung.device)
+        way = self._way(tensor, networks, inferer, rung.device, progress)
+        self.precision, self.choice = way.precision, way.to_json()
         with self._stopwatch.stage("network"), torch.inference_mode(), kept_memory():
             planes = predict_planes(
                 tensor,
@@ -238,11 +246,33 @@ class PartRunner:
                 SubProgress(progress, 0.05, 0.97),
                 mirror=settings.mirror,
                 stitch_device=rung.stitch_device,
-                autocast=AUTOCAST[self.precision],
+                autocast=AUTOCAST[way.precision],
+                layout=way.layout,
                 probabilities=placement.size != placement.oriented_size,
             )
             checked = replace(planes, each=of_classes(planes.each, self._plan.package))
             return placement.labels_backward(most_probable(checked, placement.oriented_size))
+
+    def _way(
+        self,
+        tensor: torch.Tensor,
+        networks: Sequence[torch.nn.Module],
+        inferer: Inferer,
+        device: torch.device,
+        progress: Progress,
+    ) -> Way:
+        """How the networks compute on that device."""
+        if device not in self._ways:
+            passes = len(networks) * len(inferer.mirrorings(self._settings.mirror))
+            package = self._plan.package
+            model = (package.sha256, package.half_precision)
+            choice = Choice(self._settings.precision, tensor, networks, inferer, *model, passes, trials_file())
+            way = choice.settled()
+            if way is None:
+                with self._stopwatch.stage("trial"), torch.inference_mode(), kept_memory():
+                    way = choice.tried(SubProgress(progress, 0.02, 0.05))
+            self._ways[device] = way
+        return self._ways[device]
 
 
 def of_classes(planes: Iterator[torch.Tensor], package: ModelPackage) -> Iterator[torch.Tensor]:

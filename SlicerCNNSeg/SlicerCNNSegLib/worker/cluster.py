@@ -7,6 +7,7 @@ another one. Whoever may talk to a scheduler may run anything on its workers: it
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -185,6 +186,7 @@ def _client(address: str) -> Any:
         raise SettingsError(
             f"There is no file {address}; expected the one that dask scheduler --scheduler-file writes."
         )
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told here, in one line
     try:
         return distributed.Client(**place, timeout=CONNECT_S, set_as_default=False, name="cnnseg")
     except (OSError, ValueError) as error:

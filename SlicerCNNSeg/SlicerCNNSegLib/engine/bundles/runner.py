@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class BundleRunner:
         windows = self._workflow.windows
         self._batch = int(windows.sw_batch_size) if windows else 1
         self.device, self.precision = device, precision
+        self.choice: Mapping[str, object] = {}
         overlapping = [OVERLAPPING] if self._bundle.layered and len(package.labels) > 1 else []
         self.warnings = [*self._workflow.notes, *overlapping, *_not_followed(settings)]
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..detection.result import DetectionResult
     from ..files.labelmaps import LabelmapFile
 
+LATER = ("choice",)
+"""What records of the first runs lack."""
+
 WITH_LABELS = ".seg.nrrd"
 """The format that keeps names, colours and codes."""
 
@@ -79,8 +82,9 @@ def _read(path: Path, suffix: str) -> tuple[Mapping[str, Any], RunRecord, Labelm
     if not names:
         raise FileReadError(f"{path} names no {WITH_LABELS} file; run again with --format seg.nrrd.")
     try:
-        values = {field.name: plain[field.name] for field in fields(RunRecord)}
+        values = {field.name: plain[field.name] for field in fields(RunRecord) if field.name not in LATER}
     except KeyError as error:
         raise FileReadError(f"The run record {path} lacks {error}; run the case again.") from error
+    values |= {name: plain[name] for name in LATER if name in plain}
     values |= {"inputs": tuple(values["inputs"]), "warnings": tuple(values["warnings"])}
     return plain, RunRecord(**values), read_labelmap(path.parent / names[0])

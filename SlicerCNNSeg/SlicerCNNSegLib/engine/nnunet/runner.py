@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ class NnunetRunner:
         self._first = self._first_stage(device, precision) if self._plan.first_labels else None
         self._batch = FLAT_BATCH if self._plan.flat else BATCH
         self.device, self.precision = device, precision
+        self.choice: Mapping[str, object] = {}
         self.warnings: list[str] = []
 
     def run(self, part: Part, progress: Progress) -> np.ndarray:

@@ -12,6 +12,9 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from .subpixel import SubPixel
 
+CHANNELS_LAST, CONTIGUOUS = "channels last", "contiguous"
+"""How tensors lie in memory."""
+
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 INSTANCE_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 FEWEST_CHANNELS, FEWEST_VOXELS = 16, 1000
@@ -20,8 +23,19 @@ FEWEST_CHANNELS, FEWEST_VOXELS = 16, 1000
 48x48x48 and 1.9 against 37 for 64 of them (bf16, one core)."""
 
 
-def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn.Module:
-    """The network for CPUs: channels last in memory, weights cast once, layers in their fastest form.
+def layouts_of(network: torch.nn.Module) -> tuple[str, ...]:
+    """The layouts that a network can be made ready for, the one that is mostly faster first.
+
+    One only on other devices than CPUs, whose libraries choose their layouts, for a transformer, whose attention takes
+    other layouts than its convolutions, and for TorchScript, which is what it is.
+    """
+    elsewhere = any(tensor.device.type != "cpu" for tensor in chain(network.parameters(), network.buffers()))
+    as_it_is = any(isinstance(module, nn.LayerNorm | torch.jit.ScriptModule) for module in network.modules())
+    return (CONTIGUOUS,) if elsewhere or as_it_is else (CHANNELS_LAST, CONTIGUOUS)
+
+
+def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str = CHANNELS_LAST) -> torch.nn.Module:
+    """The network for CPUs: weights cast once; channels last in memory, with layers in their fastest form for that.
 
     PyTorch's instance normalisation takes a channels-last tensor to the plain layout, and the next convolution takes
     it back; group normalisation with one channel a group is the same sum and stays.
@@ -32,38 +46,42 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None) -> torch.nn
         Is left as it is, also where it is still being trained; everything but the convolutions' weights is shared.
     autocast:
         What the convolutions are going to compute in.
+    layout:
+        How tensors are to lie in memory.
 
     Returns
     -------
     torch.nn.Module
-        The network itself on other devices, whose libraries choose their layouts, where it is a transformer, whose
-        attention takes other layouts than its convolutions, and where it is TorchScript, which is what it is.
+        The network itself where ``layouts_of`` gives one layout only.
     """
-    tensors = list(chain(network.parameters(), network.buffers()))
-    if any(tensor.device.type != "cpu" for tensor in tensors):
+    if CHANNELS_LAST not in layouts_of(network):
         return network
-    if any(isinstance(module, nn.LayerNorm | torch.jit.ScriptModule) for module in network.modules()):
-        return network
-    ready = deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    ready = deepcopy(network, {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())})
+    if layout == CHANNELS_LAST:
+        _lay_channels_last(ready, autocast)
+    for module in ready.modules():
+        if isinstance(module, CONVOLUTIONS) and not is_parametrized(module):  # low-rank adapters, in training
+            _cast(module, autocast, layout)
+    return ready
+
+
+def _lay_channels_last(ready: torch.nn.Module, autocast: torch.dtype | None) -> None:
+    """Put layers in the place of those that leave this layout."""
     for module in list(ready.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.ConvTranspose3d) and SubPixel.fits(child) and not is_parametrized(child):
                 setattr(module, name, SubPixel(child, autocast or child.weight.dtype))
-    for module in list(ready.modules()):
-        if isinstance(module, CONVOLUTIONS) and not is_parametrized(module):  # low-rank adapters, in training
-            _cast(module, autocast)
-        for name, child in module.named_children():
             if isinstance(child, INSTANCE_NORMS) and not child.track_running_stats:
                 setattr(module, name, _ChannelsLastNorm(child))
-    return ready
 
 
-def _cast(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
+def _cast(module: torch.nn.Module, dtype: torch.dtype | None, layout: str) -> None:
     """Give a convolution parameters of its own, in the layout and type that it computes in."""
     weight = module.weight
     assert isinstance(weight, torch.Tensor)
-    layout = torch.channels_last_3d if weight.dim() == 5 else torch.channels_last
-    module.weight = nn.Parameter(weight.detach().to(dtype or weight.dtype, memory_format=layout), requires_grad=False)
+    last = torch.channels_last_3d if weight.dim() == 5 else torch.channels_last
+    memory = last if layout == CHANNELS_LAST else torch.contiguous_format
+    module.weight = nn.Parameter(weight.detach().to(dtype or weight.dtype, memory_format=memory), requires_grad=False)
     if isinstance(module.bias, torch.Tensor):
         module.bias = nn.Parameter(module.bias.detach().to(dtype or weight.dtype), requires_grad=False)
 
