@@ -2,9 +2,10 @@
 
 Run, with folds of a run trained and evaluated (``docs/benchmarks.md`` has all commands)::
 
-    CNNSEG_DATA=DATA python Testing/benchmarks/nodule_malignancy.py [RUN]
+    CNNSEG_DATA=DATA python Testing/benchmarks/nodule_malignancy.py [RUN] [--against OTHER_RUN]
 
-Without RUN it tells what size alone achieves on all nodules. Each nodule is judged by the one network that had not
+Without RUN it tells what size alone achieves on all nodules; with OTHER_RUN, of the same table and folds, how both
+differ. Each nodule is judged by the one network that had not
 seen its patient. ``size`` is what a reader who looks at nothing else would go by: the voxels that at least two readers
 outlined, over all slices, or in the largest one. AUCs of one fold are averaged; the intervals and the paired test are
 DeLong's over all nodules, with those of a patient together.
@@ -113,13 +114,18 @@ def tell_auc(found: Judged, size: Mapping[str, Mapping[str, float]]) -> None:
             f"{', '.join(f'{one:.3f}' for one in each)}; all together {auc.values[n]:.4f}{_ends(auc.interval(n))}"
         )
     for name, values in list(scores.items())[1:]:
-        pair = auc_with_covariance(found.truth, np.stack([found.probabilities, values]), found.patients)
-        test = auc_difference(pair)
-        reach = 1.96 * test.standard_error
-        print(
-            f"model - {name}: {test.difference:+.4f} ({test.difference - reach:+.4f} to "
-            f"{test.difference + reach:+.4f}), p = {test.p:.4f}"
-        )
+        tell_difference(found, name, values)
+
+
+def tell_difference(found: Judged, name: str, values: np.ndarray) -> None:
+    """Print the paired test of the model's AUC against that of other values of the same nodules."""
+    pair = auc_with_covariance(found.truth, np.stack([found.probabilities, values]), found.patients)
+    test = auc_difference(pair)
+    reach = 1.96 * test.standard_error
+    print(
+        f"model - {name}: {test.difference:+.4f} ({test.difference - reach:+.4f} to "
+        f"{test.difference + reach:+.4f}), p = {test.p:.4f}"
+    )
 
 
 def tell_calibration(found: Judged) -> None:
@@ -184,12 +190,18 @@ def main() -> None:
     """Print everything that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", nargs="?")
+    parser.add_argument("--against", type=Path, metavar="OTHER_RUN")
     options = parser.parse_args()
     data = Path(os.environ["CNNSEG_DATA"])
     if options.run is None:
         tell_sizes(data)
-    else:
+    elif options.against is None:
         tell_run(RunFolder(options.run).folds, data)
+    else:
+        found, other = (judged(RunFolder(run).folds) for run in (options.run, options.against))
+        assert found.cases == other.cases
+        tell_auc(other, sizes(data))
+        tell_difference(found, str(options.against), other.probabilities)
 
 
 if __name__ == "__main__":
