@@ -3,13 +3,14 @@
 import json
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from SlicerCNNSegLib.engine.catalogue import find_model, list_models
-from SlicerCNNSegLib.engine.errors import FileReadError
+from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
@@ -18,7 +19,9 @@ from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.cli.progress import BarProgress
 from SlicerCNNSegTrainLib.engine.recipe import Recipe
 from SlicerCNNSegTrainLib.engine.results.card import _recipe_words
+from SlicerCNNSegTrainLib.engine.results.compare import LARGEST_LOSS, WAYS, Measured, as_good, mean_dice, table
 from SlicerCNNSegTrainLib.engine.run_folder import RunFolder
+from SlicerCNNSegTrainLib.engine.workflow import export_run
 
 
 def run_command(*words):
@@ -93,6 +96,51 @@ def test_something_else_is_not_overwritten_by_a_model(trained, tmp_path, capsys)
     assert run_command("export", tmp_path / "run", "-o", trained) == 0
     assert not (trained / "old").exists()
     assert sorted(path.name for path in trained.parent.iterdir()) == ["box"]
+
+
+def test_a_comparison_of_precisions_comes_on_the_card(trained, tmp_path, capsys):
+    assert run_command("export", tmp_path / "run", "-o", trained, "--compare") == 0
+    text = (trained / "README.md").read_text(encoding="utf-8")
+    lines = text[text.index("## Smaller and faster") : text.index("## Intended use")].splitlines()
+    assert any(line.startswith("The 2 held-out cases") for line in lines)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][2:]
+    assert [tuple(row[:2]) for row in rows] == list(WAYS)
+    assert all(float(row[2]) > 0.9 for row in rows)
+    assert all(float(row[4]) > 0 for row in rows)
+    megabytes = [float(row[5]) for row in rows]
+    assert megabytes[0] > 1.5 * megabytes[1]
+    assert megabytes[1] == megabytes[2] == megabytes[3]
+    dice = [float(row[2]) for row in rows]
+    assert find_model("box").half_precision == (dice[0] - dice[2] <= LARGEST_LOSS)
+    (entry,) = (entry for entry in list_models() if entry.id == "box")
+    assert all(finding.passed for finding in check_model(entry))
+
+
+def test_what_half_precision_may_cost():
+    rows = [Measured(*way, dice, 1.0, 1.0) for way, dice in zip(WAYS, ((0.9, 0.8), (0.9, 0.8)) * 2, strict=True)]
+    assert as_good(rows)
+    assert as_good([*rows[:2], replace(rows[2], dice=(0.8991, 0.7991)), rows[3]])
+    assert not as_good([*rows[:2], replace(rows[2], dice=(0.8985, 0.7985)), rows[3]])
+    assert table([rows[0], replace(rows[2], dice=(0.95, 0.83))])[-1].startswith("| float16 | bf16 | 0.8900 | +0.04000")
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "expected"),
+    [
+        ([1, 1, 0, 0], [1, 0, 0, 0], 2 / 3),
+        ([1, 2, 0, 0], [1, 0, 2, 0], 0.5),
+        ([0, 0], [0, 0], 1.0),
+        ([0, 3], [0, 0], 0.0),
+    ],
+)
+def test_mean_dice_is_that_of_its_definition(found, truth, expected):
+    assert mean_dice(np.array(found), np.array(truth)) == pytest.approx(expected)
+
+
+def test_an_ensemble_is_not_compared(tmp_path):
+    run = SimpleNamespace(folds=[None, None])
+    with pytest.raises(SettingsError, match="Expected a run of one fold to compare precisions of, got 2"):
+        export_run(run, tmp_path / "model", BarProgress, comparing=True)
 
 
 def test_folds_make_an_ensemble_and_every_case_is_measured_once(boxes, recipe, tmp_path, monkeypatch, capsys):

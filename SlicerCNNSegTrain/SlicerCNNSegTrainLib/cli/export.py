@@ -21,6 +21,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     add_model_argument(parser)
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also measure what weights of half the size and half precision cost and save, for the card",
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -37,11 +42,11 @@ def execute(options: argparse.Namespace) -> int:
     CNNSegError
         Nothing has been trained, the data has gone, or the model cannot be written.
     """
-    export(options.run, options.output)
+    export(options.run, options.output, comparing=options.compare)
     return DONE
 
 
-def export(run: Path, model: Path) -> None:
+def export(run: Path, model: Path, *, comparing: bool = False) -> None:
     """Write the model and print its numbers.
 
     Raises
@@ -52,7 +57,7 @@ def export(run: Path, model: Path) -> None:
     from ..engine.run_folder import RunFolder
     from ..engine.workflow import export_run
 
-    export_run(RunFolder(run), model, BarProgress)
+    export_run(RunFolder(run), model, BarProgress, comparing=comparing)
     metadata = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
     title, numbers = next(iter(metadata["eval_metrics"].items()))
     print_numbers(title.replace("_", " ").capitalize(), numbers)

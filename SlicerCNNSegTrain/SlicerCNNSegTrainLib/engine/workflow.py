@@ -34,6 +34,7 @@ from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
 from .results.batch_sheet import batch_sheet, plain_crop
 from .results.card import CARD, card_text, complete_bundle
+from .results.compare import add_comparison, compare
 from .results.contact_sheet import write_contact_sheet
 from .results.detected import evaluate_images
 from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
@@ -220,24 +221,36 @@ def summarise_folds(run: RunFolder) -> dict[str, Any]:
     return summarise(report)
 
 
-def export_run(run: RunFolder, bundle: Path, bar: Bar) -> None:
+def export_run(run: RunFolder, bundle: Path, bar: Bar, *, comparing: bool = False) -> None:
     """The run's model, with its numbers and its self-check: one network, or one of each fold as an ensemble.
 
     Folds that were not evaluated since their last training are evaluated first.
 
+    Parameters
+    ----------
+    comparing:
+        Also measure what smaller weights and half precision cost, for the card.
+
     Raises
     ------
+    SettingsError
+        It cannot be compared, because there are several folds or it is no segmentation.
     FileReadError
         No fold has been trained, or its data has gone.
     OutputError
         There is something else in the bundle's folder.
     """
     folds = run.folds
+    if comparing and len(folds) > 1:
+        raise SettingsError(f"Expected a run of one fold to compare precisions of, got {len(folds)}; leave it out.")
     for fold in folds:
         if not is_evaluated(fold):
             evaluate_fold(fold, bar)
     with replacing_model(bundle) as temporary:
         assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
+        if comparing:
+            with bar("Comparing precisions") as progress:
+                add_comparison(temporary, compare(folds[0], temporary, progress))
         package = ModelPackage.read(temporary)
         with bar("Making the self-check") as progress:
             make_self_check(package, progress)

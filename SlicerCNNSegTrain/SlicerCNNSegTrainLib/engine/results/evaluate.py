@@ -71,7 +71,7 @@ def evaluate_bundle(
         advance(progress, 0.8 * index / len(cases), f"Segmenting {case.id}")
         result = run(settings, [read_volume(path) for path in case.images], NoProgress())
         truth = read_labelmap(case.label)
-        found, known = _what_was_labelled(result.labelmap, truth.labelmap, recipe)
+        found, known = what_was_labelled(result.labelmap, truth.labelmap, recipe)
         write_labelmap(prediction / f"{case.id}.seg.nrrd", found, result.geometry, result.labels)
         write_labelmap(reference / f"{case.id}.seg.nrrd", known, truth.geometry, result.labels)
     report = evaluate_folders(
@@ -82,7 +82,7 @@ def evaluate_bundle(
     return report
 
 
-def _what_was_labelled(found: np.ndarray, truth: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+def what_was_labelled(found: np.ndarray, truth: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Both labelmaps with the recipe's structures alone, empty where nobody labelled."""
     known = np.where(np.isin(truth, recipe.label_values), truth, 0)
     if recipe.ignore_value:
