@@ -158,8 +158,6 @@ class States:
         menu.importing.ui.startImportButton.click()
         self.save(menu.importing.dialog, "import-missing")
         menu.importing.close()
-        menu.menu.aboutToShow.emit()
-        self.save(menu.remove_menu, "remove-menu")
 
     def detect(self, panel: Any) -> None:
         """The tab Detect & follow up before and after a run, under review, and against an earlier date."""

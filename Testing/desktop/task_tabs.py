@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+SMALL = "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}MB"
+"""What is said of a tests' model's size."""
+
 
 @dataclass(frozen=True)
 class TaskTab:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from desktop.task_tabs import add_roi, add_segments, nodes, run_to_end
+from desktop.task_tabs import SMALL, add_roi, add_segments, nodes, run_to_end
 from PySide6 import QtCore, QtGui, QtWidgets
 from tiny_detector import write_tiny_detector
 from worker_behaviours import LAUNCH_WITH_TINY_DETECTOR
@@ -92,7 +92,7 @@ def test_detectors_are_listed_by_themselves_the_unusable_greyed_a_demonstration_
     assert [box.itemText(n) for n in range(box.count)] == titles
     assert not box.model().item(2).flags() & QtCore.Qt.ItemFlag.ItemIsEnabled
     assert "candidate_score" in box.model().item(2).toolTip()
-    assert a_tab.ui.detectorInfoLabel.text == "Finds: Nodule\nImages: CT. Licence: Apache-2.0. < 0.1 MB"
+    assert a_tab.ui.detectorInfoLabel.text == f"Finds: Nodule\nImages: CT. Licence: Apache-2.0. {SMALL}"
     box.currentText = DEMO_TITLE
     told = a_tab.ui.detectorInfoLabel.text.splitlines()
     assert (told[0], told[-1]) == (DEMO_TITLE, DEMO_USE), "a long title is told in full"

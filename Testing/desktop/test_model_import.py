@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from desktop.task_tabs import choose
+from desktop.task_tabs import SMALL, choose
 
 FIELDS = {
     "idEdit": "my-unet",
@@ -83,7 +83,7 @@ def test_weights_that_do_not_fit_are_told_in_words_and_those_that_fit_are_the_ch
     assert box.currentText == "my-unet"
     assert box.model().item(box.currentIndex).isEnabled()
     assert a_panel.ui.statusLabel.text == "my-unet is there; it is the chosen model of the tab Segment."
-    assert a_panel.ui.modelInfoLabel.text == "Finds: Left, Right\nImages: MR. Licence: MIT. < 0.1 MB"
+    assert a_panel.ui.modelInfoLabel.text == f"Finds: Left, Right\nImages: MR. Licence: MIT. {SMALL}"
 
 
 def test_an_import_may_be_given_up(desktop, a_dialog, tmp_path):

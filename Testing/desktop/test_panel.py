@@ -5,22 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from desktop.task_tabs import SMALL, nodes, run_to_end
 from tiny_model import RANDOM_UNET, write_tiny_model
 
 from SlicerCNNSegLib.engine.catalogue import CatalogueEntry
 
 ADVANCED = "tick 'Go on if the modality does not fit' under Advanced"
-
-
-def run_to_end(desktop, panel):
-    panel.ui.applyButton.click()
-    desktop.wait_until(lambda: not panel.logic.running)
-
-
-def nodes(kind):
-    import slicer
-
-    return list(slicer.mrmlScene.GetNodesByClass(kind))
 
 
 def test_an_empty_scene_says_what_is_missing(a_panel):
@@ -37,7 +27,7 @@ def test_models_are_listed_with_what_they_find(a_panel):
         "Test model (tiny-mr)",
         "Test model (two-channels)",
     ]
-    assert a_panel.ui.modelInfoLabel.text == "Finds: Blob\nImages: MR. Licence: Apache-2.0. < 0.1 MB"
+    assert a_panel.ui.modelInfoLabel.text == f"Finds: Blob\nImages: MR. Licence: Apache-2.0. {SMALL}"
 
 
 def test_texts_of_models_and_files_are_shown_as_they_are(a_panel, monkeypatch):

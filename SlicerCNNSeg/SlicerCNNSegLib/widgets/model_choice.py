@@ -21,7 +21,7 @@ NAMED_LABELS = 6
 """Labels that are named; a model of a hundred structures would fill the panel."""
 
 
-LONG_TITLE = 32
+LONG_TITLE = 16
 """Letters of a title that a combo box of a docked panel still shows; a longer one is told in the label too."""
 
 LEAST_WIDTH_PX = 200
@@ -149,7 +149,8 @@ def describe_model(package: ModelPackage) -> str:
 
 def size_in_words(size_bytes: int) -> str:
     """A size on disk in megabytes (10^6 bytes), as disks count."""
-    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 50_000 else "< 0.1 MB"
+    text = f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 50_000 else "< 0.1 MB"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def last_run_in_words(package: ModelPackage) -> str:
