@@ -117,7 +117,7 @@ class Child:
         if self._process.poll() is not None:
             return True
         if self._closed_at is not None and time.monotonic() > self._closed_at + DYING_S:
-            end_process_tree(self._process.pid)
+            _end_all(self._process.pid)
         return False
 
     @property
@@ -158,7 +158,7 @@ class Child:
     def kill(self, *, wait: bool = False) -> None:
         """End it and all that it has started, and remove what lies in its arena."""
         if self._process.poll() is None:
-            end_process_tree(self._process.pid)
+            _end_all(self._process.pid)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with suppress(OSError):
@@ -180,6 +180,18 @@ class Child:
                 self._outgoing.clear()
                 return
             del self._outgoing[:written]
+
+
+def _end_all(pid: int) -> None:
+    """End a process that was started by ``_apart``, and all that it has started.
+
+    Where it leads a group of its own, in one call: looking for its family takes 30 ms, and on a crowded machine 100.
+    """
+    if os.name == "nt":
+        end_process_tree(pid)
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _apart() -> dict[str, Any]:
