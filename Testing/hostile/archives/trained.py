@@ -61,7 +61,7 @@ def trained_inherits_from_itself(folder: Path, files: Files) -> Path:
     return trained(folder, lambda settings: settings.update(inherits_from="3d_fullres"))
 
 
-@artefact(r"asks for a network of more than 300000000 parameters", "ModelError")
+@artefact(r"cannot be built: a network of more than 300000000 parameters", "ModelError")
 def trained_huge_network(folder: Path, files: Files) -> Path:
     return network(folder, features_per_stage=[4_000, 4_000])
 

@@ -128,7 +128,7 @@ def build_network(definition: Mapping[str, Any]) -> torch.nn.Module:
         )
     arguments = {key: value for key, value in definition.items() if key != "_target_"}
     try:
-        with bounded_networks(lambda fault: ModelError(f"The definition of {name} asks for {fault}; correct it.")):
+        with bounded_networks(lambda fault: ModelError(f"The network {name} cannot be built: {fault}; correct it.")):
             return _ENTRIES[name].builder(**arguments)
     except ModelError:
         raise
