@@ -65,8 +65,8 @@ class SlicerCNNSeg(ScriptedLoadableModule):
         self.parent.contributors = ["The CNNSeg contributors"]
         self.parent.helpText = (
             _(
-                "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs one, "
-                "and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can be "
+                "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs "
+                "one, and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can be "
                 "cancelled. Results are for research; they are no diagnosis."
             )
             + MORE

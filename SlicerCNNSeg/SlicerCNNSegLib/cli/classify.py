@@ -97,7 +97,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_explanation_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("explanation")
-    group.add_argument("--explain", default="", choices=EXPLANATIONS[1:], help="make a heat map")
+    group.add_argument(
+        "--explain", default="", choices=EXPLANATIONS[1:], help="heat map; features: what the layer answers to"
+    )
     group.add_argument(
         "--explain-class", default="", metavar="NAME", help="of this class (default: the most probable one)"
     )

@@ -9,7 +9,6 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from SlicerCNNSegLib.engine.configs import components
 from SlicerCNNSegLib.engine.configs.components import FileStep
 from SlicerCNNSegLib.engine.configs.limits import Place
 from SlicerCNNSegLib.engine.configs.names import COMPONENTS, VALUES, Component, Names

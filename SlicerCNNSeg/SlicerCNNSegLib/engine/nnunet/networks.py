@@ -51,7 +51,7 @@ def definition_of(settings: Mapping[str, Any], inputs: int, outputs: int, traine
     norm, act = given.pop("norm_op", None), given.pop("nonlin", None)
     if trainer == BATCH_NORM_TRAINER:
         norm, given["norm_op_kwargs"] = f"BatchNorm{dims}d", {"eps": 1e-5, "affine": True}
-    definition = {
+    definition: dict[str, Any] = {
         "_target_": f"SlicerCNNSegLib.engine.networks.nnunet.{name}",
         "spatial_dims": dims,
         "in_channels": inputs,
@@ -64,7 +64,8 @@ def definition_of(settings: Mapping[str, Any], inputs: int, outputs: int, traine
     for key in ("features_per_stage", "kernel_sizes", "strides", COUNTS[name]):
         definition[key] = _listed(given.pop(key), stages)
     definition["n_conv_per_stage_decoder"] = _listed(given.pop("n_conv_per_stage_decoder"), stages - 1)
-    deepest = max(map(int, (*definition[COUNTS[name]], *definition["n_conv_per_stage_decoder"])))
+    layers: list[Any] = definition[COUNTS[name]] + definition["n_conv_per_stage_decoder"]
+    deepest = max(map(int, layers))
     if deepest > MOST_LAYERS:
         raise ModelError(f"Expected at most {MOST_LAYERS} layers in a stage of nnU-Net's network, got {deepest}.")
     others = sorted(key for key, value in given.items() if value and key not in UNUSED)
