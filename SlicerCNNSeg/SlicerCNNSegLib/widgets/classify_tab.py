@@ -26,7 +26,8 @@ class ClassifyTab(TaskTab):
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.classifierComboBox, ui.classifierInfoLabel, start_run)
         ui.whereComboBox.addItems([_("Whole volume"), _("Region of interest"), _("Around segments")])
-        ui.explainComboBox.addItems([_("None"), _("Grad-CAM"), _("Grad-CAM++"), _("Occlusion (slow)")])
+        kinds = [_("None"), _("Grad-CAM"), _("Grad-CAM++"), _("Occlusion (slow)"), _("Features, whatever the class")]
+        ui.explainComboBox.addItems(kinds)
         ui.whereComboBox.currentIndexChanged.connect(self._where_chosen)
         ui.explainComboBox.currentIndexChanged.connect(self._explanation_chosen)
 
