@@ -66,8 +66,8 @@ class SlicerCNNSeg(ScriptedLoadableModule):
         self.parent.helpText = (
             _(
                 "Choose a volume, the task and a model, restrict the run to a region of interest if the model needs "
-                "one, and press Apply. The network runs in a process of its own, so Slicer stays usable and the run can "
-                "be cancelled. Results are for research; they are no diagnosis."
+                "one, and press Apply. The network runs in a process of its own, so Slicer stays usable and the run "
+                "can be cancelled. Results are for research; they are no diagnosis."
             )
             + MORE
         )
