@@ -26,7 +26,7 @@ OPTIONAL = {"distributed", "pyyaml"}
 NEEDED_BY_MONAI = {"einops"}
 """What MONAI imports for networks that are registered, and does not bring."""
 
-BROUGHT_BY_SLICER = {"slicer", "vtk", "qt", "ctk"}
+BROUGHT_BY_SLICER = {"SampleData", "slicer", "vtk", "qt", "ctk"}
 
 
 @pytest.fixture(scope="module")
