@@ -97,3 +97,13 @@ def test_nothing_that_slicer_brings_is_listed():
     names = {line.partition(">")[0] for line in lines}
     assert names >= {"monai", "safetensors", "nibabel", "psutil"}
     assert not names & {"torch", "numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "vtk"}
+
+
+def test_where_the_network_is_forbidden_nothing_is_installed(monkeypatch, tmp_path):
+    modules = Modules(monkeypatch, packaging=a_packaging())
+    monkeypatch.setenv("CNNSEG_OFFLINE", "1")
+    ensure_packages(REQUIREMENTS, "CNNSeg")  # all of them are here
+    (tmp_path / "more.txt").write_text("# what else\nnumpy>=1\nno-such-package-of-cnnseg>=2\n")
+    with pytest.raises(PackagesError, match=r"CNNSeg needs no-such-package-of-cnnseg, and the network is forbidden"):
+        ensure_packages(tmp_path / "more.txt", "CNNSeg")
+    assert modules.asked == []

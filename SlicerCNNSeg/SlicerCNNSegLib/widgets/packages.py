@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..engine.errors import PackagesError
+from ..engine.store.downloads import OFFLINE, is_offline
 from ..worker.processes import MODULE_FOLDER
 
 REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
@@ -19,7 +22,8 @@ TORCH_REQUIREMENT = ">=2.10"
 def ensure_packages(requirements: Path, requester: str) -> None:
     """Install what is missing, after asking the user.
 
-    PyTorch comes through the PyTorch extension, which chooses the build that fits the graphics card.
+    PyTorch comes through the PyTorch extension, which chooses the build that fits the graphics card. Where the network
+    is forbidden nothing is installed.
 
     Parameters
     ----------
@@ -31,8 +35,16 @@ def ensure_packages(requirements: Path, requester: str) -> None:
     Raises
     ------
     PackagesError
-        The user declined, the PyTorch extension is not there, or an installation failed.
+        The user declined, the PyTorch extension is not there, an installation failed, or the network is forbidden.
     """
+    if is_offline():
+        missing = _missing(requirements)
+        if missing:
+            raise PackagesError(
+                f"{requester} needs {', '.join(missing)}, and the network is forbidden ({OFFLINE}); install the "
+                "wheels that 'cnnseg models pack --wheels' collects on another machine."
+            )
+        return
     if find_spec("torch") is None:
         _install_torch()
     try:
@@ -43,6 +55,21 @@ def ensure_packages(requirements: Path, requester: str) -> None:
         packaging.pip_ensure(packaging.load_requirements(str(requirements)), requester=requester)
     except Exception as error:  # RuntimeError when declined, CalledProcessError when pip failed
         raise PackagesError(f"The Python packages of {requester} were not installed: {error}") from error
+
+
+def _missing(requirements: Path) -> list[str]:
+    """PyTorch and the file's packages, those that are not there in any version."""
+    lines = (line.strip() for line in requirements.read_text(encoding="utf-8").splitlines())
+    names = [found[0] for line in lines if (found := re.match(r"[A-Za-z0-9][\w.-]*", line))]
+    return [name for name in ("torch", *names) if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _install_torch() -> None:
