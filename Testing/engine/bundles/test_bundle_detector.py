@@ -1,6 +1,7 @@
 """A detection bundle in the Model Zoo's manner finds through the front door what MONAI finds, at the same places."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,8 +102,12 @@ def test_the_command_line_runs_it(tmp_path, folder, capsys):
     header = lines[0].split(",")
     rows = np.array([line.split(",")[1:] for line in lines[1:]], dtype=float)
     assert header[1:4] == ["coordX", "coordY", "coordZ"]
-    np.testing.assert_allclose(rows[:, :3], boxes[:, :3], atol=CLOSE_MM)
     np.testing.assert_allclose(rows[:, header.index("probability") - 1], scores, atol=1e-4)
+    assert header[-3:] == ["sizeX_mm", "sizeY_mm", "sizeZ_mm"]
+    np.testing.assert_allclose(rows[:, -3:], boxes[:, 3:], atol=CLOSE_MM)
+    measured = run(replace(settings(folder), measure=True, threshold=0.02), [volume])  # middles are those of segments
+    middles = np.array([one.center_ras_mm for one in measured.candidates]) * [-1, -1, 1]
+    np.testing.assert_allclose(rows[:, :3], middles, atol=CLOSE_MM)
 
 
 def test_it_can_be_stopped_between_windows(folder):
