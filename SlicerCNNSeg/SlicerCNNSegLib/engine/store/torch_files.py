@@ -22,7 +22,7 @@ LARGEST_PICKLE, MOST_OPERATIONS = 8 * MIB, 320_000
 """Bytes and operations of a pickle: 10 000 tensors, ten times what the largest networks have, take 1 MB and 32 each."""
 
 LARGEST_WITH_NUMBERS, MOST_WITH_NUMBERS = 32 * MIB, 5_000_000
-"""The same for checkpoints of nnU-Net, which hold a number for each class and epoch besides: 104 classes and 1000 epochs
+"""The same for checkpoints of nnU-Net, which hold a number for each class and epoch besides: 104 classes in 1000 epochs
 are 5 MiB and 1.5 million operations. The most take about 4 s to look through."""
 
 NAMES = re.compile(
