@@ -52,6 +52,15 @@ def test_every_ball_is_a_finding_at_its_place_and_nothing_else_is(result):
         assert np.linalg.norm(np.subtract(nearest(result, place).center_ras_mm, place)) <= np.sqrt(3) * SPACING_MM
 
 
+def test_a_measured_box_lies_around_the_middle_of_what_was_segmented(model, volume, result):
+    coarse = run(DetectionSettings(model, measure=False, device="cpu", precision="fp32"), [volume])
+    for place in BALLS_RAS_MM:
+        before, after = (nearest(one, place) for one in (coarse, result))
+        away = [np.linalg.norm(np.subtract(one.center_ras_mm, place)) for one in (before, after)]
+        assert away[1] < SPACING_MM / 2 < away[0]
+        assert after.box.size_mm == before.box.size_mm
+
+
 def test_findings_are_measured_located_and_drawn(result):
     right, left = (nearest(result, place) for place in BALLS_RAS_MM)
     assert right.location.startswith("right lung")
