@@ -20,11 +20,11 @@ from SlicerCNNSegLib.engine.catalogue import find_model
 from SlicerCNNSegLib.engine.files.images import read_volume
 from SlicerCNNSegLib.engine.heap import kept_memory
 from SlicerCNNSegLib.engine.progress import NoProgress
+from SlicerCNNSegLib.engine.remembered import trials_file
 from SlicerCNNSegLib.engine.segment import Plan
 from SlicerCNNSegLib.engine.weights import load_networks
 from SlicerCNNSegLib.engine.windows import Inferer
 from SlicerCNNSegLib.engine.windows.network import CONTIGUOUS
-from SlicerCNNSegLib.engine.windows.remembered import trials_file
 from SlicerCNNSegLib.engine.windows.trial import Choice, Way, decided
 
 NETWORKS = ("unet", "dynunet")

@@ -11,14 +11,15 @@ import torch
 from tiny_cases import blob_array
 from tiny_model import write_tiny_model
 
+from SlicerCNNSegLib.engine import remembered
 from SlicerCNNSegLib.engine.errors import Cancelled
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
+from SlicerCNNSegLib.engine.remembered import recalled, remember
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 from SlicerCNNSegLib.engine.volume import Volume
-from SlicerCNNSegLib.engine.windows import Inferer, remembered, trial
+from SlicerCNNSegLib.engine.windows import Inferer, trial
 from SlicerCNNSegLib.engine.windows.network import CHANNELS_LAST, CONTIGUOUS
-from SlicerCNNSegLib.engine.windows.remembered import recalled, remember
 from SlicerCNNSegLib.engine.windows.trial import AGREEMENT, MARGIN, WINDOWS, WORTH, Choice, Way, decided
 
 WAYS = ("bf16 channels last", "bf16 contiguous", "fp32 channels last", "fp32 contiguous")

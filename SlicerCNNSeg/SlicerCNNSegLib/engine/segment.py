@@ -24,12 +24,12 @@ from .postprocess import Postprocessing
 from .preprocess import Placement, Preprocessing
 from .progress import Progress, SubProgress, advance
 from .recording import record_of
+from .remembered import trials_file
 from .result import SegmentationResult
 from .settings import SegmentationSettings
 from .volume import Volume
 from .weights import load_networks
 from .windows import Inferer, most_probable, predict_planes
-from .windows.remembered import trials_file
 from .windows.trial import Choice, Way
 
 LARGEST_VALUE = 65535

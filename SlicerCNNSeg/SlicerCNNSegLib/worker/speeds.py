@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..engine.errors import OutputError
-from ..engine.files.atomic import replacing
+from ..engine import remembered
 from ..engine.package import ModelPackage
 from ..engine.region import Region
 from ..engine.result import RunRecord
@@ -46,16 +43,15 @@ def remember(record: RunRecord) -> None:
     regions: Any = record.settings.get("regions", ())
     i, j, k = searched["size_ijk"]
     volume_mm3 = covered_mm3(Geometry((k, j, i), np.array(searched["ijk_to_ras"])), [_region(text) for text in regions])
-    speeds = _read() | {f"{record.model_id} {record.model_version}": asdict(Speed(record.device, seconds, volume_mm3))}
-    with suppress(OutputError), replacing(_path()) as part:
-        part.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
+    key = f"{record.model_id} {record.model_version}"
+    remembered.remember(_path(), key, asdict(Speed(record.device, seconds, volume_mm3)))
 
 
 def recall(package: ModelPackage) -> Speed | None:
     """The last run of a model on this computer."""
     try:
-        return Speed(**_read()[f"{package.id} {package.version}"])
-    except (KeyError, TypeError):
+        return Speed(**(remembered.recalled(_path(), f"{package.id} {package.version}") or {}))
+    except TypeError:
         return None
 
 
@@ -80,11 +76,3 @@ def _region(text: str) -> Region:
 
 def _path() -> Path:
     return logs_folder() / FILE
-
-
-def _read() -> dict[str, Any]:
-    try:
-        speeds = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return speeds if isinstance(speeds, dict) else {}

@@ -22,12 +22,12 @@ import torch
 from ..device import AUTOCAST, choose_precision
 from ..progress import Progress, SubProgress, advance
 from ..recording import FORCED, RULE
+from ..remembered import recalled, remember
 from ..settings import AUTO
 from .grid import Grid
 from .inferer import Inferer
 from .network import layouts_of
 from .planes import predict_planes
-from .remembered import recalled, remember
 
 WINDOWS = 2
 """In a trial: the first one also sets up (convolutions are compiled for their shapes), the second one counts."""

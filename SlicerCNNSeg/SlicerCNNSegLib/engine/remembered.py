@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
-from ..files.atomic import replacing
-from ..places import user_models_folder
+from .errors import OutputError
+from .files.atomic import replacing
+from .places import user_models_folder
 
 MOST = 200
 """Entries that are kept, the newest: some 60 kB."""
