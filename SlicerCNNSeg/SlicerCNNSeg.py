@@ -120,6 +120,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
         self.ui.taskTabs.currentChanged.connect(self.onTaskChanged)
+        self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self._updateFromParameterNode)
         self.initializeParameterNode()
 
     def cleanup(self):

@@ -8,8 +8,8 @@ import signal
 
 from desktop.task_tabs import add_roi, add_segments, nodes, run_to_end
 
+from SlicerCNNSegLib.worker.last_runs import FILE
 from SlicerCNNSegLib.worker.logs import logs_folder
-from SlicerCNNSegLib.worker.speeds import FILE
 
 
 def test_what_is_chosen_is_what_is_asked_for(desktop, a_panel, a_volume, behaviour):
@@ -42,29 +42,53 @@ def test_around_segments_is_one_box(desktop, a_panel, a_volume, behaviour):
     assert a_panel.ui.statusLabel.text.startswith("Done in ")
 
 
-def test_how_long_the_next_run_takes_is_said_before_it(desktop, a_panel, a_volume, behaviour):
+def test_what_the_next_run_takes_is_said_before_it(desktop, a_panel, a_volume, behaviour):
     """By the last one (0.3 s of the whole volume in the fake worker's record), for as much as is looked at now."""
     a_volume()
     label = a_panel.ui.estimateLabel
-    speeds = speeds_file()
-    assert label.text == "none before the model's first run on this computer"
+    a_panel.ui.advancedCollapsibleButton.collapsed = False  # brings it up to date
+    first = "Time: known after the model's first run here\nMemory: at least 0.3\N{NO-BREAK SPACE}GB"
+    assert label.text == first
     assert "Last run" not in a_panel.ui.modelInfoLabel.text
     run_to_end(desktop, a_panel)
-    known = json.loads(speeds.read_text(encoding="utf-8"))
+    known = json.loads(last_runs_file().read_text(encoding="utf-8"))
     (name,) = known
     assert name == "tiny-mr 1"
     version = a_panel._tabs[0].package.version
-    known[f"tiny-mr {version}"] = known.pop(name) | {"seconds": 600.0, "device": "cuda:0"}
-    speeds.write_text(json.dumps(known), encoding="utf-8")
+    memory = {"peak": 2_100_000_000, "base": 10**9, "card": 3 * 10**9}
+    changed = known.pop(name) | {"seconds": 600.0, "device": "cuda:0", "memory": memory}
+    known[f"tiny-mr {version}"] = changed
+    last_runs_file().write_text(json.dumps(known), encoding="utf-8")
     a_panel.enter()
-    assert label.text == "about 10 min on cuda:0"
+    assert label.text == "Time: about 10 min on cuda:0\nMemory: about 2.1 GB, and 3.0 GB on cuda:0".replace(
+        " GB", "\N{NO-BREAK SPACE}GB"
+    )
     assert a_panel.ui.modelInfoLabel.text.splitlines()[-1] == "Last run here: 10 min on cuda:0"
     a_panel.ui.regionSelector.setCurrentNode(add_roi())
     share = 8 * 6 * 10 / (22 * 20 * 18 * 1.5)
-    assert label.text == f"about {600 * share:.0f} s on cuda:0"
+    assert label.text.splitlines()[0] == f"Time: about {600 * share:.0f} s on cuda:0"
 
 
-def speeds_file():
+def test_more_memory_than_is_free_is_said_before_the_run(desktop, a_panel, a_volume, monkeypatch):
+    monkeypatch.setattr("SlicerCNNSegLib.widgets.run_estimate._free_bytes", lambda: 200_000_000)
+    a_volume()
+    a_panel.enter()
+    assert a_panel.ui.estimateLabel.text.splitlines()[1].replace("\N{NO-BREAK SPACE}", " ") == (
+        "Memory: at least 0.3 GB. Only 0.2 GB are free: restrict the run to a region, or close other programs"
+    )
+
+
+def test_a_region_beside_the_volume_is_said_before_the_run(a_panel, a_volume):
+    import vtk
+
+    a_volume()
+    beside = add_roi()
+    beside.SetCenter(vtk.vtkVector3d(500, 0, 0))
+    a_panel.ui.regionSelector.setCurrentNode(beside)
+    assert a_panel.ui.estimateLabel.text == "Nothing of the volume lies in the region."
+
+
+def last_runs_file():
     return logs_folder() / FILE
 
 

@@ -76,18 +76,18 @@ def region_around(
     return replace(region, name="")
 
 
-def covered_mm3(
+def covered_mm(
     volume_node: slicer.vtkMRMLVolumeNode, around: slicer.vtkMRMLDisplayableNode | None = None, margin_mm: float = 0.0
-) -> float:
-    """About how much of a volume node is looked at, mm3: all of it, or its part in a node's box with a margin.
+) -> np.ndarray:
+    """About how much of a volume node is looked at, along R, A, S in mm, shape (3,): all, or its part in a node's box.
 
-    Boxes are those along R, A and S that hold volume and node.
+    Boxes are those along R, A and S that hold volume and node; around segments there is a margin.
     """
-    box = _ras_box(volume_node)
+    low, high = _ras_box(volume_node)
     if around is not None:
         part, margin = _ras_box(around), margin_mm if around.IsA("vtkMRMLSegmentationNode") else 0.0
-        box = np.array([np.maximum(box[0], part[0] - margin), np.minimum(box[1], part[1] + margin)])
-    return float(np.prod(np.maximum(box[1] - box[0], 0)))
+        low, high = np.maximum(low, part[0] - margin), np.minimum(high, part[1] + margin)
+    return np.maximum(high - low, 0.0)
 
 
 def _ras_box(node: slicer.vtkMRMLDisplayableNode) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..engine.detection.model import DetectionModel
 from ..engine.errors import CNNSegError
 from ..engine.package import OWN, ModelPackage
 from ..worker.estimate import in_words
-from ..worker.speeds import recall
+from ..worker.last_runs import recall
 
 NAMED_LABELS = 6
 """Labels that are named; a model of a hundred structures would fill the panel."""
@@ -155,10 +155,10 @@ def size_in_words(size_bytes: int) -> str:
 
 def last_run_in_words(package: ModelPackage) -> str:
     """How long the model's last run took on this computer; "" before the first one."""
-    speed = recall(package)
-    if speed is None:
+    last = recall(package)
+    if last is None:
         return ""
-    return _("Last run here: {time} on {device}").format(time=in_words(speed.seconds), device=speed.device)
+    return _("Last run here: {time} on {device}").format(time=in_words(last.seconds), device=last.device)
 
 
 def _checked(entry: CatalogueEntry) -> CatalogueEntry:

@@ -10,10 +10,8 @@ from slicer.i18n import tr as _
 
 from ..engine.catalogue import list_models
 from ..engine.package import ModelPackage
-from ..scene.regions import covered_mm3
-from ..worker.estimate import in_words
-from ..worker.speeds import recall
 from .model_choice import ModelChoice
+from .run_estimate import estimate_in_words
 from .worker_run import RunEnd
 
 StartRun = Callable[[Callable[[], Any]], None]
@@ -80,12 +78,10 @@ class TaskTab(ABC):
         return None, 0.0
 
     def estimate(self, volume_node: Any) -> str:
-        """How long a run on this volume will take, in words; by the last one on this computer."""
-        speed = recall(self.package) if self.package is not None else None
-        if speed is None or volume_node is None:
-            return _("none before the model's first run on this computer")
-        seconds = speed.of(self.package, covered_mm3(volume_node, *self.region))
-        return _("about {time} on {device}").format(time=in_words(seconds), device=speed.device)
+        """What a run on this volume will take, in words; by the last one on this computer."""
+        if self.package is None or volume_node is None:
+            return _("Choose a volume and a model.")
+        return estimate_in_words(self.package, volume_node, *self.region)
 
     @abstractmethod
     def request(self, volume_nodes: tuple[Any, ...]) -> Any:

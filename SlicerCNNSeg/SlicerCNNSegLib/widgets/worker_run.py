@@ -22,7 +22,7 @@ from ..engine.volume import Volume
 from ..scene.regions import region_around
 from ..scene.volumes import volume_from_node
 from ..worker.interface import Ended, Progressed, Result, Settings, Worker
-from ..worker.speeds import remember
+from ..worker.last_runs import remember
 
 POLL_INTERVAL_MS = 20
 """How often the worker is asked what has happened; less than a screen needs to show it."""
@@ -143,6 +143,7 @@ class WorkerRun(ABC):
         """Hand a run over to the worker and watch it; the volumes are those of the nodes."""
         self._worker.start(settings, volumes)
         self._nodes, self._geometries, self._problem = nodes, [volume.geometry for volume in volumes], ""
+        self._given_bytes = sum(volume.array.nbytes for volume in volumes)
         self._ending = self._outcome = None
         self.running = True
         self._observers = [
@@ -210,7 +211,7 @@ class WorkerRun(ABC):
         shown = self._show(end.result, prepared)
         record = getattr(end.result, "record", None)
         if record is not None:
-            remember(record)
+            remember(record, self._given_bytes, end.memory)
         return shown
 
     def _check_inputs(self) -> None:

@@ -16,6 +16,7 @@ from .child import IDLE_S, LAUNCH, Child
 from .codec import decoded, encoded
 from .frames import PROTOCOL
 from .interface import HANDING_OVER, STARTING, Ended, Event, Progressed, Settings, Worker
+from .peaks import Memory
 from .processes import child_environment, child_python
 
 GRACE_S = 0.3
@@ -239,7 +240,8 @@ class WorkerClient(Worker):
             case "result":
                 arrays = [child.arena.take(where) for where in message["files"]]
                 if run.cancel_by is None:
-                    self._end(Ended(decoded(message["result"], arrays), log=child.log))
+                    memory = Memory(**message["memory"]) if message["memory"] else None
+                    self._end(Ended(decoded(message["result"], arrays), log=child.log, memory=memory))
                 else:
                     self._end(Ended(error=Cancelled()))
             case "error":

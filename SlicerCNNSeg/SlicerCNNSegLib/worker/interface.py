@@ -16,6 +16,7 @@ from ..engine.progress import NoProgress, Progress
 from ..engine.result import SegmentationResult
 from ..engine.settings import ClassificationSettings, DetectionSettings, SegmentationSettings
 from ..engine.volume import Volume
+from .peaks import Memory
 
 Settings = SegmentationSettings | ClassificationSettings | DetectionSettings | ComparisonSettings | PageSettings
 Result = SegmentationResult | ClassificationResult | DetectionResult | Comparison | Page
@@ -42,12 +43,15 @@ class Ended:
         Of an error: what the worker's libraries wrote besides.
     log:
         File with all that they wrote.
+    memory:
+        Of a result: what its run took, where that could be measured.
     """
 
     result: Result | None = None
     error: CNNSegError | None = None
     details: str = ""
     log: Path | None = None
+    memory: Memory | None = None
 
 
 Event = Progressed | Ended

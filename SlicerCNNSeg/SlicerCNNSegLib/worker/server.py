@@ -11,7 +11,7 @@ From it come
 ``hello``: ``protocol``, ``pid``; once;
 ``begun``: ``id``; a run that has not begun when the worker ends can be given to another one;
 ``progress``: ``id``, ``fraction``, ``stage``, ``left`` (seconds, or null);
-``result``: ``id``, ``result``, ``files``;
+``result``: ``id``, ``result``, ``files``, ``memory`` (fields of ``peaks.Memory``, or null);
 ``error``: ``id``, ``error`` (a class of ``engine/errors.py``), ``message``.
 
 It ends when nothing was asked of it for some time, when its client is gone (standard input ends), and after
@@ -30,7 +30,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from .estimate import TimeLeft
 from .frames import PREAMBLE, PROTOCOL, FrameReader, packed
 from .logs import bound
 from .memory import Arena
+from .peaks import Meter
 
 REPORT_INTERVAL_S = 0.1
 """Least time between two reports of the same stage: a panel redraws no faster, and the pipe stays empty."""
@@ -149,10 +150,13 @@ class Server:
             self.send("begun", id=job.id)
             if job.cancelled.is_set():
                 raise Cancelled
+            meter = Meter()
             result = self._run(job.settings, job.volumes, _Reports(self, job))
             arrays: list[Any] = []
             tree = encoded(result, arrays)
-            self.send("result", id=job.id, result=tree, files=[self._arena.store(array) for array in arrays])
+            memory = meter.read([*(volume.array for volume in job.volumes), *arrays])
+            files = [self._arena.store(array) for array in arrays]
+            self.send("result", id=job.id, result=tree, files=files, memory=asdict(memory) if memory else None)
         except CNNSegError as error:
             if error.__cause__ is not None:
                 traceback.print_exc()
