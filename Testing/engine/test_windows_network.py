@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from monai.networks.blocks.convolutions import ResidualUnit
+from monai.networks.nets import UNet
 from tiny_networks import ARGUMENTS, definition
 from torch import nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
+from SlicerCNNSegLib.engine.windows.eighths import MOST_CHANNELS, in_eighths
 from SlicerCNNSegLib.engine.windows.network import CONTIGUOUS, FEWEST_CHANNELS, prepared
-from SlicerCNNSegLib.engine.windows.subpixel import MOST_CHANNELS, SubPixel
 
 SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
 
@@ -56,8 +58,76 @@ def test_a_transposed_convolution_to_few_channels_stays_what_it_is(bias, size, c
     network = nn.Sequential(nn.ConvTranspose3d(5, classes, 3, 2, 1, 1, bias=bias))
     image = torch.randn(2, 5, *size)
     ready = prepared(network, None)
-    assert isinstance(ready[0], SubPixel)
+    assert not any(isinstance(module, nn.ConvTranspose3d) for module in ready.modules())
     torch.testing.assert_close(ready(image), network(image), atol=1e-5, rtol=1e-5)
+
+
+def up(classes):
+    return nn.ConvTranspose3d(5, classes, 3, 2, 1, 1)
+
+
+def drawn_anew(network):
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("size", [(4, 6, 7), (2, 1, 3)])
+@pytest.mark.parametrize("classes", [1, 2, MOST_CHANNELS])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        lambda n: [nn.Conv3d(n, 3, 3, padding=1), nn.Conv3d(3, 2, 1, bias=False)],
+        lambda n: [nn.InstanceNorm3d(n, affine=True), nn.PReLU(), nn.Conv3d(n, n, 3, padding=1, bias=False)],
+        lambda n: [
+            nn.Sequential(nn.InstanceNorm3d(n), nn.Dropout3d(0.5), nn.LeakyReLU()),
+            nn.Conv3d(n, 4, 3, padding=1),
+        ],
+        lambda n: [ResidualUnit(3, n, n, subunits=1, last_conv_only=True)],
+        lambda n: [ResidualUnit(3, n, 3, subunits=2)],
+    ],
+)
+def test_what_follows_it_stays_what_it_is(rest, classes, size):
+    network = drawn_anew(nn.Sequential(up(classes), *rest(classes)))
+    image = torch.randn(2, 5, *size)
+    with torch.inference_mode():
+        ready, expected = in_eighths(network, None), network(image)
+        assert ready is not None
+        found = ready(image)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv3d(2, 2, 3, padding=1, dilation=2),
+        nn.Conv3d(2, 2, 3),
+        nn.Conv3d(2, 2, 3, stride=2, padding=1),
+        nn.Conv3d(2, 2, 3, padding=1, groups=2),
+        nn.Conv3d(2, 2, 3, padding=1, padding_mode="replicate"),
+        nn.Conv3d(2, MOST_CHANNELS + 1, 3, padding=1),
+        nn.PReLU(2),
+        nn.InstanceNorm3d(2, track_running_stats=True),
+        nn.Softmax(1),
+    ],
+)
+def test_of_a_sequence_that_cannot_follow_the_first_layer_alone_is_replaced(layer):
+    network = drawn_anew(nn.Sequential(nn.Sequential(up(2), layer), nn.Identity()))
+    assert in_eighths(network[0], None) is None
+    ready, image = prepared(network, None), torch.randn(1, 5, 4, 6, 7)
+    assert not any(isinstance(module, nn.ConvTranspose3d) for module in ready.modules())
+    torch.testing.assert_close(ready(image), network(image), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("units", [0, 2])
+def test_monais_unet_has_its_last_level_in_eighths(units):
+    network = drawn_anew(UNet(3, 1, 2, (4, 8, 16), (2, 2), num_res_units=units))
+    ready, image = prepared(network, None), torch.randn(1, 1, 8, 12, 16)
+    assert [
+        name for name, module in ready.named_modules() if isinstance(module, nn.Conv3d) and name.startswith("model.2")
+    ] == []
+    torch.testing.assert_close(ready(image), network(image), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrize import is_parametrized
 
-from .subpixel import SubPixel
+from .eighths import in_eighths
 
 CHANNELS_LAST, CONTIGUOUS = "channels last", "contiguous"
 """How tensors lie in memory."""
@@ -69,8 +69,8 @@ def _lay_channels_last(ready: torch.nn.Module, autocast: torch.dtype | None) -> 
     """Put layers in the place of those that leave this layout."""
     for module in list(ready.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.ConvTranspose3d) and SubPixel.fits(child) and not is_parametrized(child):
-                setattr(module, name, SubPixel(child, autocast or child.weight.dtype))
+            if (faster := in_eighths(child, autocast)) is not None:
+                setattr(module, name, faster)
             if isinstance(child, INSTANCE_NORMS) and not child.track_running_stats:
                 setattr(module, name, _ChannelsLastNorm(child))
 
