@@ -17,6 +17,7 @@ from .inputs import (
     add_model_options,
     add_region_options,
     add_run_options,
+    add_tta_option,
     cases_of,
     refuse_to_overwrite_inputs,
     regions_of,
@@ -75,6 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="ID|FOLDER|none",
         help="classifier that rates each finding (default: nodule-malignancy where it is installed)",
     )
+    add_tta_option(group)
     add_region_options(parser, "Only there is searched; the lungs are found in the whole image. Repeat for several.")
     group = parser.add_argument_group("follow-up")
     group.add_argument(
@@ -105,6 +107,7 @@ def execute(arguments: argparse.Namespace) -> int:
             malignancy=arguments.malignancy,
             device=arguments.device,
             precision=arguments.precision,
+            mirror=arguments.tta,
             force=arguments.force,
         )
         package = find_model(settings.model)

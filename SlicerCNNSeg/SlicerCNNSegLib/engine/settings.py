@@ -150,6 +150,9 @@ class DetectionSettings:
         where it is installed and candidates are measured, or ``none``.
     device, precision:
         As in ``SegmentationSettings``.
+    mirror:
+        Test-time augmentation: fuse the boxes of the mirrorings that the model was trained with. A bundle in MONAI's
+        form has none.
     force:
         Go on although the image's modality is not the model's.
 
@@ -166,6 +169,7 @@ class DetectionSettings:
     malignancy: str = AUTO
     device: str = "auto"
     precision: str = "auto"
+    mirror: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:

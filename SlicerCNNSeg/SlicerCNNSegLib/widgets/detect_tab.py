@@ -58,6 +58,7 @@ class DetectTab(TaskTab):
             model=parameters.detector,
             device=parameters.device,
             precision=parameters.precision,
+            mirror=parameters.mirror,
             force=parameters.force,
         )
         return DetectRequest(volume_nodes, settings, *self.region)

@@ -146,7 +146,8 @@ class Recipe:
         Probability of each augmentation, see ``training/augmentation.py``; 0 switches it off.
     inference:
         ``overlap``, ``mirror_axes`` and ``postprocess`` of the exported model; of a detection ``overlap``,
-        ``threshold``, ``candidate_score``, ``merge_overlap`` and, where it is not the patch, ``window``.
+        ``threshold``, ``candidate_score``, ``merge_overlap`` and, where it is not the patch, ``window``; of a detection
+        or classification as wanted ``always_averaged``: the exported model is always averaged over its mirrorings.
     patch_size:
         Window of the network along network space's axes, voxels; a third size of 1 is for a 2-D network.
     batch_size, steps:

@@ -84,6 +84,23 @@ def test_ids_go_by_the_score(result):
     assert [one.id for one in result.candidates] == [f"N{n:02d}" for n in range(1, len(scores) + 1)]
 
 
+@pytest.mark.parametrize(("asked", "always", "passes"), [(False, False, 1), (True, False, 4), (False, True, 4)])
+def test_the_mirrorings_that_a_model_was_trained_with_are_fused(
+    tmp_path, volume, result, monkeypatch, asked, always, passes
+):
+    model = write_tiny_detector(tmp_path / "mirrored", mirror_axes=[0, 2], always_averaged=always)
+    asked_for = []
+    windows = Search.windows
+    monkeypatch.setattr(Search, "windows", lambda self, *given: asked_for.append(given) or windows(self, *given))
+    settings = DetectionSettings(str(model), malignancy="none", device="cpu", precision="fp32", mirror=asked)
+    found = run(settings, [volume])
+    assert len(asked_for) == passes
+    assert len(found.findings) == len(BALLS_RAS_MM)
+    for place in BALLS_RAS_MM:
+        assert np.linalg.norm(np.subtract(nearest(found, place).center_ras_mm, place)) <= np.sqrt(3) * SPACING_MM
+    assert found.record.settings["mirror"] is asked
+
+
 def test_the_record_says_what_ran_and_what_to_know(result, model):
     record = result.record
     assert (record.task, record.model_id, record.device) == ("detection", "balls", "cpu")
@@ -213,5 +230,7 @@ def test_models_that_are_no_detectors_are_told(tmp_path, volume):
         run(DetectionSettings(str(write_tiny_detector(tmp_path / "far", merge_overlap=2))), [volume])
     with pytest.raises(ModelError, match=r"needs a candidate_score up to its threshold"):
         run(DetectionSettings(str(write_tiny_detector(tmp_path / "upside", candidate_score=0.9))), [volume])
+    with pytest.raises(ModelError, match=r"needs mirror_axes out of 0, 1, 2, got \[0, 3\]"):
+        run(DetectionSettings(str(write_tiny_detector(tmp_path / "turned", mirror_axes=[0, 3]))), [volume])
     with pytest.raises(SettingsError, match=r"threshold from 0 to 1, got 2"):
         DetectionSettings(str(broken), threshold=2)

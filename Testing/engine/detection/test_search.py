@@ -11,7 +11,7 @@ import torch
 
 from SlicerCNNSegLib.engine.detection.anchors import anchors_in, as_levels, fit_anchors, flat
 from SlicerCNNSegLib.engine.detection.places import boxes_from_network, boxes_to_network, spacing_of
-from SlicerCNNSegLib.engine.detection.search import Search, cut_window, search
+from SlicerCNNSegLib.engine.detection.search import MOST_CANDIDATES, Search, cut_window, search
 from SlicerCNNSegLib.engine.errors import Cancelled, ModelError
 from SlicerCNNSegLib.engine.networks import build_network, check_window, facts_of
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
@@ -187,6 +187,43 @@ def test_boxes_of_an_ensemble_are_fused():
     }
     halved = search(image, [Spots(), blind], replace(HOW, candidate_score=0.4), NoProgress())
     np.testing.assert_allclose(halved.scores, one.scores / 2)
+
+
+class Askew(Spots):
+    """Says a box lies a fifth of its edge too far along every axis."""
+
+    def forward(self, image):
+        found = super().forward(image)
+        found["box_regression"][0][:, :3] = 0.2
+        return found
+
+
+@pytest.mark.parametrize("axes", [(0,), (1, 2), (0, 1, 2)])
+def test_boxes_of_mirrored_passes_are_fused(axes):
+    place, size = np.array([20, 16, 24]), (41, 33, 49)  # in one window, and as even mirrored as it is
+    image, how = an_image([place], size), replace(HOW, window=(49, 49, 49))
+    once = search(image, [Askew()], how, NoProgress())
+    both = search(image, [Askew()], how, NoProgress(), mirrorings=((), axes))
+    np.testing.assert_allclose(middles(once.boxes), [place + 1], atol=1e-4)
+    np.testing.assert_allclose(middles(both.boxes), [place + [axis not in axes for axis in range(3)]], atol=1e-4)
+    np.testing.assert_allclose(both.scores, once.scores)
+
+
+@pytest.mark.parametrize("mask", ["where", "within"])
+def test_mirrored_passes_search_the_same_part(mask):
+    image, part = an_image([(10, 10, 10), (30, 20, 40)]), np.zeros((40, 30, 50), dtype=bool)
+    part[24:] = True
+    found = search(image, [Spots()], HOW, NoProgress(), mirrorings=((), (0,), (1, 2)), **{mask: part})
+    assert np.abs(middles(found.boxes) - (30, 20, 40)).max() <= 1
+    assert len(found.boxes) == 1
+    assert found.scores[0] > 0.99
+
+
+def test_no_more_candidates_are_kept_of_several_passes_than_of_one():
+    image = torch.zeros((1, 91, 91, 91))
+    image[:, 2::8, 2::8, 2::8] = 1
+    how = replace(HOW, candidate_score=0.1)
+    assert len(search(image, [Spots()], how, NoProgress(), mirrorings=((), (0,))).boxes) == MOST_CANDIDATES
 
 
 def test_a_search_can_be_stopped():

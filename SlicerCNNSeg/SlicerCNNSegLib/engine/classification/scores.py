@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, combinations
+from itertools import chain
 
 import numpy as np
 import torch
 
 from ..errors import ModelError, SettingsError
+from ..mirrorings import mirrorings
 from ..networks import CLASSIFICATION
 from .model import ClassificationModel
 
@@ -66,8 +67,7 @@ def views(model: ClassificationModel, mirror: bool) -> tuple[View, ...]:
     """How a batch is looked at: as it is, or in every mirroring and turn that the model is averaged over."""
     if not (mirror or model.always_averaged):
         return ((0, ()),)
-    dims = [axis + 2 for axis in model.mirror_axes]
-    flips = [several for n in range(len(dims) + 1) for several in combinations(dims, n)]
+    flips = mirrorings([axis + 2 for axis in model.mirror_axes])
     return tuple((turns, several) for turns in range(1 + model.quarter_turns) for several in flips)
 
 

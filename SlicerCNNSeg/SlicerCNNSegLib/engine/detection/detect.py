@@ -61,7 +61,11 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         package = find_model(settings.model)
         if package.task != TASK:
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for detection.")
-        detector: Detector = (BundleDetector if package.bundle is not None else OwnDetector)(package, stopwatch)
+        detector: Detector = (
+            BundleDetector(package, stopwatch)
+            if package.bundle is not None
+            else OwnDetector(package, stopwatch, mirror=settings.mirror)
+        )
         warnings = [note for volume in volumes for note in volume.notes]
         warnings += check_modality(package, volumes, force=settings.force)
         image = match_channels(package, volumes)

@@ -2,8 +2,9 @@
 
 In ``configs/inference.json``, block ``cnnseg``, which the model's checksum covers: ``anchors`` (edges in voxels of
 network space, by level), ``threshold`` (the score from which on a candidate is a finding), ``candidate_score`` (below
-it nothing is kept) and ``merge_overlap`` (intersection over union from which on two boxes are one). The window and its
-overlap stand in ``inferer``, as MONAI has it.
+it nothing is kept) and ``merge_overlap`` (intersection over union from which on two boxes are one); as wanted,
+``mirror_axes``, along which it was trained with mirroring, and ``always_averaged``, where boxes are always fused over
+these, and the threshold is for that. The window and its overlap stand in ``inferer``, as MONAI has it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ModelError, SettingsError
+from ..mirrorings import mirrorings
 from ..package import OWN_BLOCK, ModelPackage
 
 TASK = "detection"
@@ -28,8 +30,8 @@ class DetectionModel:
         Its folder.
     anchors:
         Edges in voxels, as ``anchors.as_levels`` takes them.
-    threshold, candidate_score, merge_overlap:
-        See the top of this file.
+    threshold, candidate_score, merge_overlap, mirror_axes, always_averaged:
+        See the top of this file; axes are network space's, 0 to 2.
     window:
         Voxels along network space's axes.
     overlap:
@@ -43,6 +45,8 @@ class DetectionModel:
     merge_overlap: float
     window: tuple[int, int, int]
     overlap: float
+    mirror_axes: tuple[int, ...] = ()
+    always_averaged: bool = False
 
     @classmethod
     def of(cls, package: ModelPackage) -> DetectionModel:
@@ -71,6 +75,8 @@ class DetectionModel:
                 float(own["merge_overlap"]),
                 (x, y, z),
                 float(inferer.get("overlap", 0.25)),
+                tuple(int(axis) for axis in own.get("mirror_axes", ())),
+                bool(own.get("always_averaged", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
@@ -82,4 +88,10 @@ class DetectionModel:
                 raise ModelError(f"The model {package.id} needs {name} from 0 to below 1, got {value}.")
         if model.threshold < model.candidate_score:
             raise ModelError(f"The model {package.id} needs a candidate_score up to its threshold, {model.threshold}.")
+        if not set(model.mirror_axes) <= {0, 1, 2}:
+            raise ModelError(f"The model {package.id} needs mirror_axes out of 0, 1, 2, got {list(model.mirror_axes)}.")
         return model
+
+    def mirrorings(self, mirror: bool) -> tuple[tuple[int, ...], ...]:
+        """The sets of axes along which an image is reversed for a pass, when this is asked for or not."""
+        return mirrorings(self.mirror_axes if mirror or self.always_averaged else ())

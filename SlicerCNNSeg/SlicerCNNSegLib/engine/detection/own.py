@@ -99,12 +99,20 @@ class _Scene:
 
 
 class OwnDetector:
-    """Runs a detector of our own form; ``threshold`` and ``batch`` are what its folder says."""
+    """Runs a detector of our own form; ``threshold`` and ``batch`` are what its folder says.
+
+    Parameters
+    ----------
+    package, stopwatch:
+        The model, and what its time is told to.
+    mirror:
+        Fuse the boxes of all mirrorings that the model was trained with, also where its folder does not ask for it.
+    """
 
     batch = BATCH
 
-    def __init__(self, package: ModelPackage, stopwatch: Stopwatch) -> None:
-        self._plan, self._stopwatch = Plan.of(package), stopwatch
+    def __init__(self, package: ModelPackage, stopwatch: Stopwatch, *, mirror: bool = False) -> None:
+        self._plan, self._stopwatch, self._mirror = Plan.of(package), stopwatch, mirror
         self.threshold = self._plan.model.threshold
         self.warnings: list[str] = []
 
@@ -126,6 +134,7 @@ class OwnDetector:
                 networks,
                 how,
                 share,
+                mirrorings=self._plan.model.mirrorings(self._mirror),
                 where=scene.where,
                 within=scene.within,
                 autocast=AUTOCAST[precision],

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..findings.merging import best_of_windows, fused
-from ..progress import Progress, advance
+from ..progress import Progress, SubProgress, advance
 from .anchors import CODER, Levels, anchors_in, flat
 
 MOST_CANDIDATES = 100
@@ -99,6 +99,7 @@ def search(
     how: Search,
     progress: Progress,
     *,
+    mirrorings: Sequence[tuple[int, ...]] = ((),),
     where: np.ndarray | None = None,
     within: np.ndarray | None = None,
     autocast: torch.dtype | None = None,
@@ -111,6 +112,8 @@ def search(
         ``(channel, x, y, z)`` float32, preprocessed.
     networks:
         Members of an ensemble, all on the device to compute on; their boxes are fused.
+    mirrorings:
+        Sets of spatial axes (0, 1, 2); each network looks at the image reversed along each, and boxes are fused.
     where:
         Mask ``(x, y, z)``: only windows that hold something of it are looked at, and only boxes with their middle in
         it are kept. None looks everywhere.
@@ -125,17 +128,11 @@ def search(
     Cancelled
         The user asked to stop.
     """
-    starts = how.windows(tuple(image.shape[1:]), where, within)
-    total, done = max(1, len(starts) * len(networks)), 0
+    pairs = list(product(networks, mirrorings))
     passes = []
-    for network in networks:
-        found = [(np.empty((0, 6)), np.empty(0))]
-        for first in range(0, len(starts), how.batch):
-            advance(progress, done / total, "Searching")
-            some = starts[first : first + how.batch]
-            found += _in_windows(image, network, how, some, autocast)
-            done += len(some)
-        passes.append(_merged(found, how, where, within))
+    for number, (network, axes) in enumerate(pairs):
+        share = SubProgress(progress, number / len(pairs), (number + 1) / len(pairs))
+        passes.append(_mirrored_pass(image, network, how, axes, where, within, autocast, share))
     if len(passes) == 1:
         return passes[0]
     none = [np.zeros(len(one.scores), dtype=int) for one in passes]
@@ -144,8 +141,33 @@ def search(
         threshold=how.merge_overlap,
         spacing_mm=how.spacing_mm,
     )
-    kept = scores >= how.candidate_score
+    kept = np.flatnonzero(scores >= how.candidate_score)[:MOST_CANDIDATES]
     return Boxes(boxes[kept], scores[kept])
+
+
+def _mirrored_pass(
+    image: torch.Tensor,
+    network: torch.nn.Module,
+    how: Search,
+    axes: tuple[int, ...],
+    where: np.ndarray | None,
+    within: np.ndarray | None,
+    autocast: torch.dtype | None,
+    progress: Progress,
+) -> Boxes:
+    """What a network finds in the image reversed along these axes, in the image's own indices."""
+    where, within = (mask if mask is None else np.flip(mask, axes) for mask in (where, within))
+    image = image.flip([axis + 1 for axis in axes])
+    starts = how.windows(tuple(image.shape[1:]), where, within)
+    found = [(np.empty((0, 6)), np.empty(0))]
+    for first in range(0, len(starts), how.batch):
+        advance(progress, first / len(starts), "Searching")
+        found += _in_windows(image, network, how, starts[first : first + how.batch], autocast)
+    boxes = _merged(found, how, where, within)
+    for axis in axes:
+        last = image.shape[axis + 1] - 1
+        boxes.boxes[:, [axis, axis + 3]] = last - boxes.boxes[:, [axis + 3, axis]]
+    return boxes
 
 
 def _in_windows(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import pad
 
 from ..errors import ModelError
+from ..mirrorings import mirrorings
 from ..progress import Progress, advance
 from ..windows.network import prepared
 
@@ -53,9 +54,9 @@ class Windows:
     mirror_axes: tuple[int, ...] = ()
 
     @property
-    def mirrorings(self) -> list[tuple[int, ...]]:
+    def mirrorings(self) -> tuple[tuple[int, ...], ...]:
         """Sets of axes to reverse; the first is none."""
-        return [axes for n in range(len(self.mirror_axes) + 1) for axes in combinations(self.mirror_axes, n)]
+        return mirrorings(self.mirror_axes)
 
 
 def scores_of(

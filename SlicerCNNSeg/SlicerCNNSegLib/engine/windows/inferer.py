@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from ..errors import ModelError
+from ..mirrorings import mirrorings
 
 BATCH = 4
 """Windows per forward pass, where the bundle does not say; the memory ladder halves it when needed."""
@@ -69,6 +69,4 @@ class Inferer:
 
     def mirrorings(self, mirror: bool) -> tuple[tuple[int, ...], ...]:
         """The sets of axes to reverse: none only, or every combination of ``mirror_axes``."""
-        if not mirror:
-            return ((),)
-        return tuple(c for n in range(len(self.mirror_axes) + 1) for c in combinations(self.mirror_axes, n))
+        return mirrorings(self.mirror_axes if mirror else ())

@@ -143,13 +143,11 @@ def common_metadata(recipe: Recipe, output: Mapping[str, Any], own: Mapping[str,
 
 def classifying_config(recipe: Recipe) -> dict[str, Any]:
     """``configs/inference.json`` of a classifier, as far as CNNSeg reads it."""
-    averaged = {name: True for name in ("quarter_turns", "always_averaged") if recipe.inference.get(name)}
-    mirror_axes = list(recipe.inference.get("mirror_axes", ()))
     return {
         "network_def": dict(recipe.network),
         "preprocessing": {"_target_": "Compose", "transforms": list(recipe.preprocessing)},
         "inferer": {"_target_": "SimpleInferer"},
-        "cnnseg": {"slices": recipe.framing.slices, "mirror_axes": mirror_axes, **averaged},
+        "cnnseg": {"slices": recipe.framing.slices, **_averaging(recipe)},
     }
 
 
@@ -164,8 +162,14 @@ def detecting_config(recipe: Recipe) -> dict[str, Any]:
             "roi_size": list(recipe.inference.get("window", recipe.patch_size)),
             "overlap": float(recipe.inference["overlap"]),
         },
-        "cnnseg": {"anchors": recipe.detection.anchors, **shares},
+        "cnnseg": {"anchors": recipe.detection.anchors, **shares, **_averaging(recipe)},
     }
+
+
+def _averaging(recipe: Recipe) -> dict[str, Any]:
+    """Along which axes a model may be averaged over mirrorings, and whether it always is."""
+    always = {name: True for name in ("quarter_turns", "always_averaged") if recipe.inference.get(name)}
+    return {"mirror_axes": list(recipe.inference.get("mirror_axes", ())), **always}
 
 
 def inference_config(recipe: Recipe) -> dict[str, Any]:
