@@ -47,8 +47,9 @@ def scan_with_nodules(
     noise_hu: float,
     blur_mm: float,
     smallness: float = 1.0,
+    smallest_mm: float = SIZES_MM[0],
 ) -> Scan:
-    """About ``count`` nodules of 4-30 mm, of all kinds, free, at vessels and at the pleura, that don't touch.
+    """About ``count`` nodules of up to 30 mm, of all kinds, free, at vessels and at the pleura, that don't touch.
 
     Parameters
     ----------
@@ -58,8 +59,10 @@ def scan_with_nodules(
         Inside of nodules; as the background has it.
     smallness:
         1: as many from 4 to 8 mm as from 8 to 16; above 1: more small ones.
+    smallest_mm:
+        Their least diameter; coarse voxels show no smaller ones.
     """
-    low, high = np.log(SIZES_MM)
+    low, high = np.log((smallest_mm, SIZES_MM[1]))
     wall = wall_mask(background.array[0], background.geometry)
     around = surroundings(background, lung, wall)
     nodules, kinds_of_place = [], []
