@@ -91,6 +91,7 @@ def kill_repeatedly(images: list[Path], options: argparse.Namespace, folder: Pat
         killed += kill_a_worker(command(images, out, options.model, WORKERS), choose.uniform(0, longest), choose)
         different += check(out, alone, images)
         runs += 1
+        print(f"run {runs}: {killed} workers killed so far, {different} voxels differ", flush=True)
     print(f"{runs} runs of {len(images)} cases, {killed} workers killed; all cases are there once, whole")
     print(f"{different} voxels differ")
 
