@@ -313,7 +313,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         done = {
             CHECKING: _("Checked."),
             PLANNING: _("Planned. Press Start to train."),
-            TRAINING: _("Done. The model is in {folder}.").format(folder=self.ui.modelPathEdit.currentPath),
+            TRAINING: _("Done. The new model is {name}.").format(name=Path(self.ui.modelPathEdit.currentPath).name),
         }
         if end.status == 0:
             return done[self._task]

@@ -23,6 +23,7 @@ DETAILS = (
     "Traceback (most recent call last)\n  torch.OutOfMemoryError\nLog file: /home/me/.cache/cnnseg/logs/worker.log"
 )
 DARK = {"Window": "#353535", "Base": "#2a2a2a", "AlternateBase": "#353535", "Button": "#353535", "Highlight": "#2a82da"}
+DISABLED_TEXT, DISABLED = ("WindowText", "Text", "ButtonText"), "#7f7f7f"
 LIGHT_TEXT = ("WindowText", "Text", "ButtonText", "ToolTipText", "HighlightedText")
 
 
@@ -78,6 +79,8 @@ def make_dark(application: Any) -> None:
     palette = QtGui.QPalette()
     for role, colour in (*DARK.items(), *((text, "#ffffff") for text in LIGHT_TEXT)):
         palette.setColor(getattr(QtGui.QPalette.ColorRole, role), QtGui.QColor(colour))
+    for text in DISABLED_TEXT:
+        palette.setColor(QtGui.QPalette.ColorGroup.Disabled, getattr(QtGui.QPalette.ColorRole, text), DISABLED)
     application.setPalette(palette)
 
 

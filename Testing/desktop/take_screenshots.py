@@ -34,6 +34,11 @@ DOCKED_PX = 380
 CHART_PX = (520, 380)
 """Width and height of a plot view."""
 
+VIEWS_PX = (640, 480)
+"""Width and least height of the views of the scene."""
+
+NODULE_ZOOM = 2.0
+
 
 def main() -> int:
     """Write the pictures; returns the exit status."""
@@ -43,45 +48,70 @@ def main() -> int:
     desktop = start()
     desktop.show_properties_to(__name__)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    data = Path(os.environ.get("CNNSEG_DATA") or PROJECT.parent / "shared" / "data")
+    data = Path(os.environ.get("CNNSEG_DATA") or PROJECT.parent / "shared" / "data").resolve()
     problems = []
     for name in sys.argv[1:] or list(TAKES):
         with tempfile.TemporaryDirectory(prefix="cnnseg-") as folder:
             os.environ["CNNSEG_MODELS"], os.environ["CNNSEG_LOGS"] = f"{folder}/models", f"{folder}/logs"
+            os.chdir(folder)  # what a panel shows of paths is then nothing of this machine
             problems += [f"{name}: {problem}" for problem in [TAKES[name](desktop, data, Path(folder))] if problem]
+            os.chdir(PROJECT)
         desktop.clear_scene()
     print("\n".join(problems), file=sys.stderr)
     return bool(problems)
 
 
-def save(desktop: Any, widget: Any, name: str, charts: Sequence[Any] = ()) -> None:
-    """A picture of the widget in light colours, and one in dark ones; charts are beside it."""
-    from desktop.host.desktop import picture_of
+def save(desktop: Any, widget: Any, name: str, right: Callable[[int], Any]) -> None:
+    """A picture of the widget in light colours, and one in dark ones; ``right`` gives what is beside it."""
     from desktop.panel_states import make_dark
     from PySide6 import QtGui
 
     light = QtGui.QPalette(desktop.application.palette())
-    beside(picture_of(desktop, widget, DOCKED_PX), charts).save(str(SCREENSHOTS / f"{name}.png"))
+    beside(desktop, widget, right).save(str(SCREENSHOTS / f"{name}.png"))
     make_dark(desktop.application)
-    beside(picture_of(desktop, widget, DOCKED_PX), charts).save(str(SCREENSHOTS / f"{name}-dark.png"))
+    beside(desktop, widget, right).save(str(SCREENSHOTS / f"{name}-dark.png"))
     desktop.application.setPalette(light)
 
 
-def beside(panel: Any, charts: Sequence[Any]) -> Any:
-    """The panel's picture with plot views to its right, one below the other."""
+def beside(desktop: Any, widget: Any, right: Callable[[int], Any]) -> Any:
+    """The panel's picture with another one to its right."""
+    from desktop.host.desktop import picture_of
+    from PySide6 import QtGui
+
+    panel = picture_of(desktop, widget, DOCKED_PX)
+    other = right(panel.height())
+    whole = QtGui.QPixmap(panel.width() + other.width(), max(panel.height(), other.height()))
+    whole.fill(desktop.application.palette().window().color())
+    painter = QtGui.QPainter(whole)
+    painter.drawPixmap(0, 0, panel)
+    painter.drawPixmap(panel.width(), 0, other)
+    painter.end()
+    return whole
+
+
+def drawn(views: Any, **options: Any) -> Callable[[int], Any]:
+    """Pictures of the scene's views in a panel's height."""
+    return lambda height_px: views.picture(VIEWS_PX[0], max(VIEWS_PX[1], height_px), **options)
+
+
+def plotted(charts: Sequence[Any], sheet: Path) -> Callable[[int], Any]:
+    """Pictures of plot views, one below the other, and of the contact sheet, as its viewer shows it."""
     from desktop.host.plot_view import picture_of_chart
     from PySide6 import QtCore, QtGui
 
-    if not charts:
-        return panel
-    whole = QtGui.QPixmap(panel.width() + CHART_PX[0], panel.height())
-    whole.fill(QtCore.Qt.GlobalColor.black)  # as Slicer's views are where nothing is shown
-    painter = QtGui.QPainter(whole)
-    painter.drawPixmap(0, 0, panel)
-    for number, chart in enumerate(charts):
-        painter.drawPixmap(panel.width(), number * (CHART_PX[1] + 2), picture_of_chart(chart, *CHART_PX))
-    painter.end()
-    return whole
+    def picture(height_px: int) -> Any:
+        pictures = [picture_of_chart(chart, *CHART_PX) for chart in charts]
+        pictures.append(QtGui.QPixmap(str(sheet)).scaledToWidth(CHART_PX[0], QtCore.Qt.SmoothTransformation))
+        whole = QtGui.QPixmap(CHART_PX[0], max(height_px, sum(one.height() for one in pictures)))
+        whole.fill(QtCore.Qt.GlobalColor.black)  # as Slicer's views are where nothing is shown
+        painter, y = QtGui.QPainter(whole), 0
+        for one in pictures:
+            painter.drawPixmap(0, y, one)
+            y += one.height()
+        painter.end()
+        return whole
+
+    return picture
 
 
 def run(desktop: Any, panel: Any, button: Any = None) -> None:
@@ -101,14 +131,18 @@ def add(volume: Any, name: str) -> Any:
 
 def take_segment_panel(desktop: Any, data: Path, _folder: Path) -> str:
     """A volume segmented; gives what went wrong, or an empty text."""
+    from desktop.host.scene_views import SceneViews
+
     from SlicerCNNSegLib.engine.files.images import read_volume
 
-    add(read_volume(data / CASE), "hippocampus_001")
+    views = SceneViews(add(read_volume(data / CASE), "hippocampus_001"))
     panel = desktop.open("SlicerCNNSeg")
     run(desktop, panel)
+    panel.ui.advancedCollapsibleButton.collapsed = False
     if not panel.ui.resultsCollapsibleButton.visible:
         return panel.ui.statusLabel.text
-    save(desktop, panel.parent, "segment-panel")
+    save(desktop, panel.parent, "segment-panel", drawn(views))
+    views.close()
     desktop.close(panel)
     return ""
 
@@ -137,6 +171,8 @@ def chests(data: Path) -> list[Any]:
 
 def take_detect_panel(desktop: Any, data: Path, _folder: Path) -> str:
     """Findings of two dates, compared and reviewed."""
+    from desktop.host.scene_views import SceneViews
+
     panel = desktop.open("SlicerCNNSeg")
     ui, parameters = panel.ui, panel.logic.getParameterNode()
     ui.taskTabs.currentIndex = 1
@@ -154,9 +190,11 @@ def take_detect_panel(desktop: Any, data: Path, _folder: Path) -> str:
     parameters.earlierFindings, parameters.earlierDate, parameters.laterDate = tables[0], "2025-01-15", "2025-07-10"
     ui.followUpCollapsibleButton.collapsed = False
     run(desktop, panel, ui.compareButton)
+    views = SceneViews(parameters.inputVolume)
     ui.findingsTableView.selectRow(2)
     print(found, ui.statusLabel.text, sep="\n", flush=True)
-    save(desktop, panel.parent, "detect-panel")
+    save(desktop, panel.parent, "detect-panel", drawn(views, zoom=NODULE_ZOOM))
+    views.close()
     desktop.close(panel)
     return ""
 
@@ -164,19 +202,21 @@ def take_detect_panel(desktop: Any, data: Path, _folder: Path) -> str:
 def take_classify_panel(desktop: Any, data: Path, _folder: Path) -> str:
     """An image classified, with the heat map that explains it; and the map over the image."""
     import numpy as np
+    from desktop.host.scene_views import SceneViews
 
     from SlicerCNNSegLib.engine.volume import Volume
 
     with np.load(data / "mednist" / "mednist_6x300.npz") as images:
         image = images["images"][0].astype(np.float32)
-    add(Volume(image[None, None], np.eye(4)), "MedNIST 1")
+    views = SceneViews(add(Volume(image[None, None], np.diag([-1, -1, 1, 1])), "MedNIST 1"))
     panel = desktop.open("SlicerCNNSeg")
     panel.ui.taskTabs.currentIndex = 2
     panel.ui.explainComboBox.currentIndex = 1
     run(desktop, panel)
     if not panel.ui.classesCollapsibleButton.visible:
         return panel.ui.statusLabel.text
-    save(desktop, panel.parent, "classify-panel")
+    save(desktop, panel.parent, "classify-panel", drawn(views, places=("Red",)))
+    views.close()
     desktop.close(panel)
     return ""
 
@@ -184,12 +224,14 @@ def take_classify_panel(desktop: Any, data: Path, _folder: Path) -> str:
 def take_effect(desktop: Any, data: Path, _folder: Path) -> str:
     """The effect with a preview of a real case."""
     import slicer
+    from desktop.host.scene_views import SceneViews
     from desktop.host.segment_editor import Editor
 
     import SlicerCNNSeg
     from SlicerCNNSegLib.engine.files.images import read_volume
 
     volume = add(read_volume(data / CASE), "hippocampus_001")
+    views = SceneViews(volume)
     SlicerCNNSeg.registerSegmentEditorEffect()
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
     node.CreateDefaultDisplayNodes()
@@ -201,7 +243,8 @@ def take_effect(desktop: Any, data: Path, _folder: Path) -> str:
     desktop.wait_until(lambda: not ui.progressBar.visible, timeout_s=1800)
     if not ui.statusLabel.text.startswith("Found: "):
         return ui.statusLabel.text
-    save(desktop, editor.frame, "segment-editor-effect")
+    save(desktop, editor.frame, "segment-editor-effect", drawn(views, places=("Red", "Yellow")))
+    views.close()
     editor.close()
     return ""
 
@@ -211,7 +254,7 @@ def take_training_panel(desktop: Any, data: Path, folder: Path) -> str:
     import slicer
 
     cases = [path.name for path in sorted((data / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:TRAINING_CASES]]
-    source = folder / "hippocampi"
+    source = Path("data", "hippocampi")
     for place in ("imagesTr", "labelsTr"):
         (source / place).mkdir(parents=True)
         for case in cases:
@@ -225,7 +268,8 @@ def take_training_panel(desktop: Any, data: Path, folder: Path) -> str:
     if not ui.resultsCollapsibleButton.visible:
         return ui.statusLabel.text
     charts = list(slicer.mrmlScene.GetNodesByClass("vtkMRMLPlotChartNode"))
-    save(desktop, panel.parent, "training-panel", charts)
+    (sheet,) = folder.glob("runs/*/fold_*/contact_sheet.png")
+    save(desktop, panel.parent, "training-panel", plotted(charts, sheet))
     desktop.close(panel)
     return ""
 

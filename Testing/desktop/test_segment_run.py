@@ -126,6 +126,27 @@ def test_the_result_is_in_the_scene_with_names_colours_volumes_and_record(deskto
     )
 
 
+def test_small_segments_are_in_3d_at_once_and_large_ones_on_request(desktop, a_panel, a_volume, behaviour, monkeypatch):
+    from SlicerCNNSegLib.scene.surfaces import is_in_3d
+
+    a_volume()
+    run_to_end(desktop, a_panel)
+    (node,) = nodes("vtkMRMLSegmentationNode")
+    box = a_panel.ui.show3DCheckBox
+    assert is_in_3d(node)
+    assert box.checked
+    box.checked = False
+    assert not is_in_3d(node)
+    monkeypatch.setattr("SlicerCNNSegLib.scene.surfaces.QUICK_VOXELS", 10)
+    run_to_end(desktop, a_panel)
+    large = nodes("vtkMRMLSegmentationNode")[-1]
+    assert large is not node
+    assert not is_in_3d(large)
+    assert not box.checked
+    box.checked = True
+    assert is_in_3d(large)
+
+
 def test_a_second_apply_finds_the_worker_warm(desktop, a_panel, a_volume, behaviour):
     a_volume()
     run_to_end(desktop, a_panel)

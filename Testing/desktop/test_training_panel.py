@@ -196,7 +196,7 @@ def test_the_end_says_where_the_model_is(desktop, a_filled_panel, launch):
     a_filled_panel.ui.startButton.click()
     wait(desktop, a_filled_panel)
     model = a_filled_panel.ui.modelPathEdit.currentPath
-    assert a_filled_panel.ui.statusLabel.text == f"Done. The model is in {model}."
+    assert a_filled_panel.ui.statusLabel.text == f"Done. The new model is {Path(model).name}."
 
 
 def test_the_check_colours_the_rows_and_says_why(desktop, a_filled_panel, launch):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import slicer
 from slicer.i18n import tr as _
 
 from ..engine.settings import SegmentationSettings
+from ..scene.surfaces import is_in_3d, is_quick_in_3d, show_in_3d
 from .segment_run import SegmentRequest
 from .task_tab import StartRun, TaskTab
 from .worker_run import RunEnd
@@ -19,6 +23,8 @@ class SegmentTab(TaskTab):
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel, start_run)
         self._shown = False
+        self._segmentation: Any = None
+        ui.show3DCheckBox.toggled.connect(self._show_in_3d)
 
     def show_parameters(self) -> None:
         """Show model and region."""
@@ -51,7 +57,10 @@ class SegmentTab(TaskTab):
     def show_result(self, end: RunEnd, seconds: int) -> str:
         """Show the volumes; says what was made."""
         self._shown = True
-        node = end.shown.segmentation_node
+        self._segmentation = node = end.shown.segmentation_node
+        if is_quick_in_3d(node):
+            show_in_3d(node, True)
+        self.ui.show3DCheckBox.checked = is_in_3d(node)
         if self._parameters is not None:
             self._parameters.volumesTable = end.shown.table_node
         self.ui.volumesTableView.setMRMLTableNode(end.shown.table_node)
@@ -65,5 +74,12 @@ class SegmentTab(TaskTab):
 
     def forget_results(self) -> None:
         """Hide the table of volumes."""
-        self._shown = False
+        self._shown, self._segmentation = False, None
         self.ui.volumesTableView.setMRMLTableNode(None)
+
+    def _show_in_3d(self, shown: bool) -> None:
+        node = self._segmentation
+        if node is None or node.GetScene() is None or shown == is_in_3d(node):
+            return
+        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
+            show_in_3d(node, shown)

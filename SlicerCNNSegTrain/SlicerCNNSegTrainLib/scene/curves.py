@@ -25,6 +25,9 @@ RUN, PART = "CNNSeg.TrainingRun", "CNNSeg.Curve"
 TABLE, LOSS, SCORE = "table", "loss", "score"
 STEP = "step"
 LINE_WIDTH = 2.0
+LEGEND_ROOM = 1.4
+"""How much longer than the lines the steps' axis of the scores is: the legend stands at its end, over no line."""
+
 MAIN_COLOR = (0.15, 0.35, 0.65)
 """Of the loss and of the score over all structures; structures have colours of their own."""
 
@@ -84,13 +87,12 @@ def show_curves(
     ]
     best = curves.best
     title = f"best {curves.scores[best]:.3f} at step {curves.steps[best]}" if best is not None else "no score yet"
-    return CurveNodes(
-        table,
-        _chart(scene, run, LOSS, f"Loss of {name}", "Loss", "Training loss", loss),
-        _chart(
-            scene, run, SCORE, f"{metric.capitalize()} of {name}", metric.capitalize(), f"Validation: {title}", score
-        ),
-    )
+    loss_chart = _chart(scene, run, LOSS, f"Loss of {name}", "Loss", "Training loss", loss)
+    named = metric.capitalize()
+    score_chart = _chart(scene, run, SCORE, f"{named} of {name}", named, f"Validation: {title}", score)
+    score_chart.SetXAxisRangeAuto(False)
+    score_chart.SetXAxisRange(0, LEGEND_ROOM * curves.steps[-1])
+    return CurveNodes(table, loss_chart, score_chart)
 
 
 def remove_curves(scene: slicer.vtkMRMLScene, run: str) -> None:

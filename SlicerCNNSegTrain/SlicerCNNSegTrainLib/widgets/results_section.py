@@ -60,7 +60,8 @@ class ResultsSection:
             reason = _("The model is not in {folder}.").format(folder=user_models_folder())
         except ModelError as error:
             self._model, reason = "", str(error)
-        self.ui.useButton.toolTip = _("Choose the model in the module CNNSeg.") if self._model else reason
+        use = _("Choose the model in the module CNNSeg. It lies in {folder}.").format(folder=folder)
+        self.ui.useButton.toolTip = use if self._model else reason
         self._update()
 
     def _update(self) -> None:

@@ -21,10 +21,13 @@ def picture_of_chart(chart: slicer.vtkMRMLPlotChartNode, width_px: int, height_p
     drawn.SetShowLegend(chart.GetNumberOfPlotSeriesNodes() > 1)
     drawn.GetAxis(vtk.vtkAxis.BOTTOM).SetTitle(chart.GetXAxisTitle())
     drawn.GetAxis(vtk.vtkAxis.LEFT).SetTitle(chart.GetYAxisTitle())
+    if not chart.GetXAxisRangeAuto():
+        drawn.GetAxis(vtk.vtkAxis.BOTTOM).SetBehavior(vtk.vtkAxis.FIXED)
+        drawn.GetAxis(vtk.vtkAxis.BOTTOM).SetRange(*chart.GetXAxisRange())
     for number in range(chart.GetNumberOfPlotSeriesNodes()):
         _add_series(drawn, chart.GetNthPlotSeriesNode(number))
     window.Render()
-    return _grabbed(window)
+    return grabbed(window)
 
 
 def _add_series(drawn: vtk.vtkChartXY, series: slicer.vtkMRMLPlotSeriesNode) -> None:
@@ -36,7 +39,8 @@ def _add_series(drawn: vtk.vtkChartXY, series: slicer.vtkMRMLPlotSeriesNode) -> 
     line.SetWidth(series.GetLineWidth())
 
 
-def _grabbed(window: vtk.vtkRenderWindow) -> QtGui.QPixmap:
+def grabbed(window: vtk.vtkRenderWindow) -> QtGui.QPixmap:
+    """What a window shows."""
     grab = vtk.vtkWindowToImageFilter()
     grab.SetInput(window)
     grab.Update()
