@@ -13,6 +13,7 @@ from ..device import AUTOCAST
 from ..errors import ModelError
 from ..findings.boxes import OrientedBox, box_from_corners
 from ..findings.lungs import Lungs
+from ..heap import kept_memory
 from ..ladder import Rung
 from ..networks import DETECTION, check_window, facts_of
 from ..package import ModelPackage
@@ -22,6 +23,7 @@ from ..progress import Progress, SubProgress, advance
 from ..region import Region, regions_mask
 from ..volume import Volume
 from ..weights import load_networks
+from ..windows.network import prepared
 from .anchors import Levels, as_levels
 from .model import DetectionModel
 from .places import boxes_from_network, spacing_of
@@ -123,12 +125,13 @@ class OwnDetector:
     def find(self, rung: Rung, precision: str, progress: Progress) -> list[tuple[OrientedBox, float]]:
         """Boxes in the patient and their scores, the best first."""
         scene = self._scene
+        autocast = AUTOCAST[precision]
         with self._stopwatch.stage("load model"):
             advance(progress, 0.0, "Loading the model")
-            networks = load_networks(self._plan.model.package, rung.device)
+            networks = [prepared(one, autocast) for one in load_networks(self._plan.model.package, rung.device)]
         how = self._plan.search(scene.placement, rung.batch)
         share = SubProgress(progress, 0.1, 1.0)
-        with self._stopwatch.stage("network"):
+        with self._stopwatch.stage("network"), kept_memory():
             found = search(
                 scene.tensor,
                 networks,
@@ -137,7 +140,7 @@ class OwnDetector:
                 mirrorings=self._plan.model.mirrorings(self._mirror),
                 where=scene.where,
                 within=scene.within,
-                autocast=AUTOCAST[precision],
+                autocast=autocast,
             )
         corners = boxes_from_network(found.boxes, scene.placement)
         boxes = [box_from_corners(one, scene.part.geometry) for one in corners]
