@@ -175,6 +175,30 @@ def test_windows_cover_every_place_of_the_mask_away_from_their_sides():
         assert ((own >= HOW.margin - 1) & (own <= 16 - HOW.margin)).all(axis=1).any(), place
 
 
+@pytest.mark.parametrize("size", [(32, 32, 32), (13, 13, 13)])
+def test_what_has_its_middle_beyond_the_image_is_not_found(size):
+    class Away(Spots):
+        """Says that a box lies so many of its edges away along x."""
+
+        def forward(self, image):
+            found = super().forward(image)
+            found["box_regression"][0][:, 0] = self.edges
+            return found
+
+    network = Away()
+    for place, edges, expected in (
+        ((2, 8, 8), -0.3, 1),
+        ((2, 8, 8), -0.8, 0),
+        ((10, 8, 8), 0.3, 1),
+        ((10, 8, 8), 5, 0),
+    ):
+        network.edges = edges
+        found = search(an_image([place], size), [network], HOW, NoProgress())
+        assert len(found.boxes) == expected, (place, edges)
+        assert (middles(found.boxes) > -0.5).all()
+        assert (middles(found.boxes) < np.array(size) - 0.5).all()
+
+
 def test_boxes_of_an_ensemble_are_fused():
     image = an_image([(20, 16, 24)])
     one = search(image, [Spots()], HOW, NoProgress())

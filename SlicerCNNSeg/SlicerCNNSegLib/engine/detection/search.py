@@ -197,14 +197,14 @@ def _in_windows(
 
 
 def _well_inside(boxes: np.ndarray, start: Sequence[int], size: Sequence[int], how: Search) -> np.ndarray:
-    """Which boxes of a window have their middle away from its sides, where a neighbour sees more of them.
+    """Which boxes of a window have their middle in the image and away from the window's sides.
 
-    The image's own sides do not count.
+    Beside those a neighbour sees more of them, but not beside the image's own sides.
     """
     middles = (boxes[:, :3] + boxes[:, 3:]) / 2
-    window, first = np.array(how.window), np.array(start)
-    low = np.where(first <= 0, -np.inf, how.margin - 1)
-    high = np.where(first + window >= np.array(size), np.inf, window - how.margin)
+    window, first, end = np.array(how.window), np.array(start), np.array(size) - start
+    low = np.where(first <= 0, -first - 0.5, how.margin - 1)
+    high = np.where(window >= end, end - 0.5, window - how.margin)
     return np.asarray(((middles >= low) & (middles <= high)).all(axis=1))
 
 
@@ -224,9 +224,9 @@ def _merged(
 
 
 def _have_middle_in(boxes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Which of the boxes have their middle in the mask; beyond the image its nearest voxel counts."""
+    """Which of the boxes, all with their middle in the image, have it in the mask."""
     middles = np.rint((boxes[:, :3] + boxes[:, 3:]) / 2)
-    middles = np.clip(np.nan_to_num(middles), 0, np.array(mask.shape) - 1).astype(int)
+    middles = np.clip(np.nan_to_num(middles), 0, np.array(mask.shape) - 1).astype(int)  # .5 beyond is the last voxel
     return np.asarray(mask[tuple(middles.T)], dtype=bool)
 
 
