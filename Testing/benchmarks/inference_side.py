@@ -2,8 +2,9 @@
 
 Run by that script: ``python inference_side.py SIDE NETWORK PRECISION SIZE WINDOW BATCH``. SIDE is ``cnnseg``, ``monai``
 (SlidingWindowInferer, Gaussian) or ``nnunet`` (nnU-Net's predictor without mirroring; its environment needs no CNNSeg).
-For every line on standard input it makes the labels once, and answers by a line of JSON: seconds by the clock and of
-processors. The end of the input is answered by the largest memory, and the labels are saved to the file SIDE.npy.
+For every line on standard input it makes the labels once, and answers by a line of JSON: seconds by the clock, of
+processors, and of processors within the network. The end of the input is answered by the largest memory, and the labels
+are saved to the file SIDE.npy.
 """
 
 from __future__ import annotations
@@ -26,12 +27,20 @@ DYNUNET_FILTERS = [32, 64, 128, 256, 320, 320]
 
 
 def monai_network(name: str) -> torch.nn.Module:
-    """MONAI's U-Net (16 to 256 channels, two residual units), or its DynUNet in nnU-Net's shape; random weights."""
-    from monai.networks.nets import DynUNet, UNet
+    """A network of MONAI's with random weights.
+
+    Its U-Net (16 to 256 channels, two residual units), SegResNet as the whole-body bundle has it, SwinUNETR of 24
+    features, or DynUNet in nnU-Net's shape.
+    """
+    from monai.networks.nets import DynUNet, SegResNet, SwinUNETR, UNet
 
     torch.manual_seed(0)
     if name == "unet":
         return UNet(3, 1, CLASSES, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)
+    if name == "segresnet":
+        return SegResNet(3, 32, 1, CLASSES, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1))
+    if name == "swinunetr":
+        return SwinUNETR(1, CLASSES, feature_size=24)
     strides = [1] + [2] * (DYNUNET_LEVELS - 1)
     return DynUNet(
         3, 1, CLASSES, [3] * DYNUNET_LEVELS, strides, strides[1:], filters=DYNUNET_FILTERS,
@@ -96,12 +105,21 @@ def nnunet_side(network: torch.nn.Module, window: tuple[int, int, int]) -> Calla
     return lambda image: predictor.predict_sliding_window_return_logits(image).argmax(0).to(torch.uint8).numpy()
 
 
+def timed(network: torch.nn.Module) -> list[float]:
+    """Seconds of processors of each of its calls from now on, also of copies of it: minus its begin, plus its end."""
+    moments: list[float] = []
+    network.register_forward_pre_hook(lambda *_: moments.append(-time.process_time()))
+    network.register_forward_hook(lambda *_: moments.append(time.process_time()))
+    return moments
+
+
 def main() -> None:
     """Answer until the input ends."""
     side, name, precision, *numbers = sys.argv[1:]
     size, edge, batch = map(int, numbers)
     window = (edge, edge, edge)
     network = (nnunet_network() if side == "nnunet" else monai_network(name)).eval().requires_grad_(False)
+    within = timed(network)
     image = torch.randn(1, size, size, size, generator=torch.Generator().manual_seed(0))
     if side == "cnnseg":
         labels_of = cnnseg_side(network, precision, window, batch)
@@ -111,9 +129,10 @@ def main() -> None:
     with torch.inference_mode():
         labels_of(image[:, :edge, :edge, :edge])  # the first call sets up
         for _ in sys.stdin:
-            clock, processors = time.perf_counter(), time.process_time()
+            clock, processors, already = time.perf_counter(), time.process_time(), sum(within)
             labels = labels_of(image)
             times = {"clock": time.perf_counter() - clock, "processors": time.process_time() - processors}
+            times["network"] = sum(within) - already
             print(json.dumps(times), flush=True)
     if labels is not None:
         np.save(f"{side}.npy", labels)

@@ -3,7 +3,7 @@
 Run: ``OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive python Testing/benchmarks/inference_windows.py --network unet``. Both
 sides are processes of their own that take turns, so that a busy machine slows both alike; the ratios are of medians.
 On a busy machine the one of processor time is what the one by the clock would be on an idle one. The fraction of the
-machine's convolution peak is that of the operations of the network alone, in the processor time of everything.
+machine's convolution peak is that of the network's operations, in the processor time within the network.
 
 ``--peer nnunet --peer-python PYTHON`` takes an interpreter that has nnunetv2.
 """
@@ -93,7 +93,7 @@ def convolution_peak(precision: str) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=("unet", "dynunet"), default="unet")
+    parser.add_argument("--network", choices=("unet", "segresnet", "swinunetr", "dynunet"), default="unet")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="ours; the peer's is fp32")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--window", type=int, default=96)
@@ -115,10 +115,11 @@ def main() -> None:
         if options.peer == "monai":
             found, expected = (np.load(Path(folder) / f"{name}.npy") for name in ("cnnseg", "monai"))
             print(f"labels equal in {(found == expected).mean():.6%} of the voxels")
+    print(f"within the network {ours.median('network'):.1f} of {ours.median('processors'):.1f} s of processors")
     for what in ("clock", "processors"):
         print(f"ratio, {what}: {peer.median(what) / ours.median(what):.2f}")
     peak = convolution_peak(options.precision)
-    share = operations(options.network, options.size, options.window) / ours.median("processors") / peak
+    share = operations(options.network, options.size, options.window) / ours.median("network") / peak
     print(f"convolution peak {peak / 1e9:.0f} GFLOP/s of a processor; reached {share:.0%}")
 
 
