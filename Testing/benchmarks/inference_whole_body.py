@@ -22,6 +22,7 @@ import nibabel as nib
 import numpy as np
 import torch
 
+from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX
 from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.weights import save_weights
 
@@ -39,6 +40,7 @@ NETWORK = {
 WINDOW, OVERLAP = (96, 96, 96), 0.25
 RANGE_HU = {"a_min": -1000, "a_max": 1000, "b_min": 0, "b_max": 1, "clip": True}
 OWN_PROCESS = "--as-monai"
+RECORD = f"whole{RECORD_SUFFIX}"
 
 
 def write_image(path: Path, size: tuple[int, int, int]) -> None:
@@ -147,19 +149,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=3, default=(512, 512, 400), metavar=("I", "J", "K"))
     parser.add_argument("--peer-size", type=int, nargs=3, default=(256, 256, 200), metavar=("I", "J", "K"))
+    parser.add_argument("--no-peer", action="store_true", help="the whole image alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_model(folder / "whole-body")
         whole, part = folder / "whole.nii.gz", folder / "part.nii.gz"
-        write_image(part, tuple(options.peer_size))
-        own = measured("CNNSeg, peer's size", ours(folder, part, "part"))
-        weights = folder / "whole-body" / "models" / "model.safetensors"
-        arguments = [OWN_PROCESS, str(part), str(weights), str(folder / "monai")]
-        peer = measured("MONAI", [sys.executable, __file__, *arguments])
-        print(f"ratio: clock {peer[0] / own[0]:.2f}, processors {peer[1] / own[1]:.2f}")
+        if not options.no_peer:
+            write_image(part, tuple(options.peer_size))
+            own = measured("CNNSeg, peer's size", ours(folder, part, "part"))
+            weights = folder / "whole-body" / "models" / "model.safetensors"
+            arguments = [OWN_PROCESS, str(part), str(weights), str(folder / "monai")]
+            peer = measured("MONAI", [sys.executable, __file__, *arguments])
+            print(f"ratio: clock {peer[0] / own[0]:.2f}, processors {peer[1] / own[1]:.2f}")
         write_image(whole, tuple(options.size))
-        measured("CNNSeg, whole", ours(folder, whole, "whole"))
+        clock, _ = measured("CNNSeg, whole", ours(folder, whole, "whole"))
+        for stage, seconds in json.loads((folder / "whole" / RECORD).read_text(encoding="utf-8"))["seconds"].items():
+            print(f"{stage}: {seconds:.1f} s, {seconds / clock:.0%} of the time from file to file")
 
 
 if __name__ == "__main__":
