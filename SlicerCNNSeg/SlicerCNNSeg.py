@@ -278,7 +278,7 @@ class SlicerCNNSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             else:
                 told = tab.package.demonstration if tab.package is not None else ""  # it stands below the model
                 warnings = [warning for warning in end.warnings if warning != told]
-                self._status.say("\n".join([tab.show_result(end, seconds), *warnings]))
+                self._status.show_result(tab.show_result(end, seconds), warnings)
                 tab.models.describe()
             self._updateFromParameterNode()
 

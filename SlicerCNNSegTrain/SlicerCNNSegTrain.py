@@ -26,7 +26,6 @@ from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
 from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
     LIBRARY_FOLDER,
-    STOPPED,
     VARIABLES,
     TrainingRequest,
     parse_error,
@@ -37,14 +36,12 @@ from SlicerCNNSegTrainLib.command import (
 from SlicerCNNSegTrainLib.scene.cases import find_cases
 from SlicerCNNSegTrainLib.scene.dataset import label_table, write_dataset
 from SlicerCNNSegTrainLib.widgets.cases_section import CasesSection
+from SlicerCNNSegTrainLib.widgets.end_words import CHECKING, EXPORTING, PLANNING, TRAINING, end_in_words
 from SlicerCNNSegTrainLib.widgets.plan_section import PlanSection
 from SlicerCNNSegTrainLib.widgets.progress_section import ProgressSection
 from SlicerCNNSegTrainLib.widgets.results_section import ResultsSection
-from SlicerCNNSegTrainLib.widgets.run_state import RunState, data_of, own_folder, state_of
+from SlicerCNNSegTrainLib.widgets.run_state import RunState, data_of, has_weights, own_folder, state_of
 from SlicerCNNSegTrainLib.widgets.run_watch import CHECK, CURVES, EVALUATION, PLAN, SHEET, RunWatch
-
-CHECKING, PLANNING, TRAINING = "check", "plan", "train"
-"""What the process is doing."""
 
 
 class SlicerCNNSegTrain(ScriptedLoadableModule):
@@ -101,6 +98,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.editButton.clicked.connect(self.onEditButton)
         self.ui.startButton.clicked.connect(self.onStartButton)
         self.ui.stopButton.clicked.connect(self.onStopButton)
+        self.ui.exportButton.clicked.connect(self.onExportButton)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self._dataChosen()
 
@@ -147,6 +145,10 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         request = self._chosen()
         self._start(TRAINING, request.begin() if state_of(self._run) is RunState.NEW else request.go_on())
 
+    def onExportButton(self):
+        """Export what a stopped training has learned so far."""
+        self._start(EXPORTING, self._chosen().export())
+
     def onStopButton(self):
         """Stop after the step under way; at the second press at once."""
         if self._stopping:
@@ -171,6 +173,8 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
                     self._watch.start()
             except CNNSegError as error:
                 self.ui.statusLabel.text = str(error)
+                self.ui.logText.plainText = "\n".join(getattr(error, "__notes__", ()))
+                self.ui.logCollapsibleButton.visible = bool(self.ui.logText.plainText)
             finally:
                 self._update()
 
@@ -265,6 +269,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.editButton.enabled = not running and state is RunState.PLANNED
         self.ui.checkButton.enabled = not running and self._cases.data is not None
         self.ui.stopButton.enabled = running
+        self.ui.exportButton.enabled = not running and not missing and not new and has_weights(self._run)
         self.ui.progressBar.visible = running
         self.ui.casesCollapsibleButton.enabled = not running
         self.ui.setupCollapsibleButton.enabled = not running
@@ -310,19 +315,11 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._update()
 
     def _endWords(self, end):
-        done = {
-            CHECKING: _("Checked."),
-            PLANNING: _("Planned. Press Start to train."),
-            TRAINING: _("Done. The new model is {name}.").format(name=Path(self.ui.modelPathEdit.currentPath).name),
-        }
-        if end.status == 0:
-            return done[self._task]
-        if end.cancelled or self._stopping or end.status == STOPPED:
-            begun = self._task == TRAINING and state_of(self._run) is RunState.BEGUN
-            return _("Stopped. Press Resume to go on.") if begun else _("Stopped.")
-        if self._task == CHECKING and self._report.exists() and not self._problem:
+        if self._task == CHECKING and end.status and self._report.exists() and not self._problem and not self._stopping:
             return _("The data has errors: see the rows in red.")
-        return self._problem or end.problem or _("The process ended with status {n}.").format(n=end.status)
+        begun = self._task == TRAINING and state_of(self._run) is RunState.BEGUN
+        model = Path(self.ui.modelPathEdit.currentPath).name
+        return end_in_words(self._task, end, model, stopped=self._stopping, begun=begun, problem=self._problem)
 
 
 class SlicerCNNSegTrainLogic(ScriptedLoadableModuleLogic):

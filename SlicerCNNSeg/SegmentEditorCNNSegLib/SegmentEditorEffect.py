@@ -178,12 +178,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         show_preview(node, found)
         names = ", ".join(label.name for label, _image in found)
         text = _("Found: {names}. Press Apply to write it.").format(names=names) if found else _("Nothing was found.")
-        self._form.status.say("\n".join([text, *proposal.record.warnings]))
+        self._form.status.show_result(text, proposal.record.warnings)
 
     def _finish(self, proposal: Proposal):
         try:
             self._write(proposal)
-            self._form.status.say("\n".join([_("Applied."), *proposal.record.warnings]))
+            self._form.status.show_result(_("Applied."), proposal.record.warnings)
         except CNNSegError as error:
             self._form.status.show_problem(error)
         self._forget()

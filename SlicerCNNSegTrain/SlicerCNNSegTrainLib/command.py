@@ -84,6 +84,10 @@ class TrainingRequest:
         run = ["--run", str(self.run), "--resume", "--device", self.device]
         return ["auto", str(self.data), "-o", str(self.model), *run]
 
+    def export(self) -> list[str]:
+        """Arguments that export the best weights so far."""
+        return ["export", str(self.run), "-o", str(self.model)]
+
     def _choices(self) -> list[str]:
         """What decides the recipe."""
         arguments = ["--minutes", f"{self.minutes:g}", "--device", self.device]

@@ -22,6 +22,8 @@ class Modules:
         monkeypatch.setattr(packages, "import_module", self)
         monkeypatch.setattr(packages, "find_spec", lambda name: object() if torch_installed else None)
 
+        monkeypatch.setattr(packages.socket, "create_connection", lambda *_, **__: SimpleNamespace(close=lambda: None))
+
     def __call__(self, name):
         self.asked.append(name)
         try:
@@ -107,3 +109,73 @@ def test_where_the_network_is_forbidden_nothing_is_installed(monkeypatch, tmp_pa
     with pytest.raises(PackagesError, match=r"CNNSeg needs no-such-package-of-cnnseg, and the network is forbidden"):
         ensure_packages(tmp_path / "more.txt", "CNNSeg")
     assert modules.asked == []
+
+
+def missing_packages(monkeypatch, *names):
+    monkeypatch.setattr(packages, "_missing", lambda requirements: list(names))
+
+
+def never(*_args, **_options):
+    raise AssertionError("nothing may be begun")
+
+
+def test_a_full_disk_is_told_before_anything_is_asked(monkeypatch):
+    Modules(monkeypatch, packaging=a_packaging(never))
+    missing_packages(monkeypatch, "monai")
+    monkeypatch.setattr(packages.shutil, "disk_usage", lambda folder: SimpleNamespace(free=400_000_000))
+    with pytest.raises(PackagesError, match=r"has 0\.4 GB free, but .* need at least 0\.5 GB; make room"):
+        ensure_packages(REQUIREMENTS, "CNNSeg")
+    missing_packages(monkeypatch, "torch")
+    monkeypatch.setattr(packages.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000_000))
+    with pytest.raises(PackagesError, match=r"at least 2\.5 GB"):
+        ensure_packages(REQUIREMENTS, "CNNSeg")
+
+
+def test_a_network_that_is_not_there_is_told_before_anything_is_asked(monkeypatch):
+    asked, configured = [], []
+    Modules(monkeypatch, packaging=a_packaging(lambda requirements, requester: asked.append(requester)))
+    missing_packages(monkeypatch, "monai")
+    for name in packages.ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
+
+    def unreachable(*_, **__):
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(packages.socket, "create_connection", unreachable)
+    monkeypatch.setattr(
+        packages.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="".join(configured), returncode=0)
+    )
+    with pytest.raises(
+        PackagesError, match=r"from pypi\.org, which cannot be reached \(Network is unreachable\); conn"
+    ):
+        ensure_packages(REQUIREMENTS, "CNNSeg")
+    assert asked == []
+    configured.append("global.index-url='https://mirror/simple'\n")
+    ensure_packages(REQUIREMENTS, "CNNSeg")
+    configured.clear()
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    ensure_packages(REQUIREMENTS, "CNNSeg")
+    assert asked == ["CNNSeg", "CNNSeg"]
+
+
+def test_without_anything_missing_neither_disk_nor_network_is_looked_at(monkeypatch):
+    Modules(monkeypatch, packaging=a_packaging())
+    missing_packages(monkeypatch)
+    monkeypatch.setattr(packages.socket, "create_connection", never)
+    monkeypatch.setattr(packages.shutil, "disk_usage", never)
+    ensure_packages(REQUIREMENTS, "CNNSeg")
+
+
+def test_pips_output_is_the_details_of_its_failure(a_panel, a_volume, monkeypatch, capsys):
+    def fail(requirements, requester):
+        print("Collecting monai\nERROR: No matching distribution found for monai")
+        raise RuntimeError("pip ended with status 1")
+
+    Modules(monkeypatch, packaging=a_packaging(fail))
+    a_volume()
+    a_panel.ui.applyButton.click()
+    ui = a_panel.ui
+    assert ui.statusLabel.text == "The Python packages of CNNSeg were not installed: pip ended with status 1"
+    assert ui.detailsText.plainText == "Collecting monai\nERROR: No matching distribution found for monai"
+    assert ui.detailsButton.visible
+    assert "ERROR: No matching" in capsys.readouterr().out, "and in Slicer's console, as before"

@@ -110,6 +110,18 @@ def test_apply_gives_a_segmentation_and_its_volumes(desktop, a_panel, a_volume):
     assert a_panel.ui.applyButton.enabled
 
 
+def test_of_many_warnings_the_first_are_shown_and_all_are_details(a_panel):
+    warnings = [f"Finding {n} is unlike the others." for n in range(100)]
+    a_panel._status.show_result("Done.", warnings)
+    ui = a_panel.ui
+    assert ui.statusLabel.text.splitlines() == ["Done.", *warnings[:4], "And 96 more warnings: see the details."]
+    assert ui.detailsText.plainText.splitlines() == warnings
+    assert ui.detailsButton.visible
+    a_panel._status.show_result("Done.", warnings[:4])
+    assert ui.statusLabel.text.splitlines() == ["Done.", *warnings[:4]]
+    assert not ui.detailsButton.visible
+
+
 def test_another_modality_is_refused_in_the_panels_words(desktop, a_panel, a_volume, behaviour):
     a_volume("ct", modality="CT")
     a_panel.ui.applyButton.click()

@@ -147,6 +147,30 @@ def test_small_segments_are_in_3d_at_once_and_large_ones_on_request(desktop, a_p
     assert is_in_3d(large)
 
 
+def test_a_saved_scene_brings_volumes_and_3d_back(desktop, a_panel, a_volume, behaviour, tmp_path):
+    import slicer
+
+    a_volume()
+    run_to_end(desktop, a_panel)
+    rows = a_panel.ui.volumesTableView.model().rowCount()
+    scene = slicer.mrmlScene
+    assert scene.SaveSceneToSlicerDataBundleDirectory(str(tmp_path), None)
+    desktop.clear_scene()
+    a_panel.enter()
+    assert not a_panel.ui.resultsCollapsibleButton.visible
+    assert a_panel.ui.volumesTableView.mrmlTableNode() is None
+    scene.SetURL(str(next(tmp_path.glob("*.mrml"))))
+    scene.Import()
+    desktop.process_events()
+    assert a_panel.ui.resultsCollapsibleButton.visible
+    assert a_panel.ui.volumesTableView.model().rowCount() == rows == 3
+    (segmentation,) = nodes("vtkMRMLSegmentationNode")
+    assert a_panel.logic.getParameterNode().resultSegmentation is segmentation
+    slicer.mrmlScene.RemoveNode(segmentation)
+    a_panel.enter()
+    assert not a_panel.ui.resultsCollapsibleButton.visible, "what is gone has no volumes"
+
+
 def test_a_second_apply_finds_the_worker_warm(desktop, a_panel, a_volume, behaviour):
     a_volume()
     run_to_end(desktop, a_panel)

@@ -47,6 +47,11 @@ def test_going_on_leaves_the_recipe_alone():
     assert (options.resume, options.minutes, options.recipe, options.device) == (True, None, None, "cpu")
 
 
+def test_an_export():
+    options = parsed(PLAIN.export())
+    assert (options.command, options.run, options.output) == ("export", Path("r"), Path("m"))
+
+
 def test_the_check():
     options = parsed(TrainingRequest(Path("d"), Path("r"), Path("m"), "hippocampus-mr").check(Path("o")))
     assert (options.command, options.recipe, options.output) == ("check", "hippocampus-mr", Path("o"))

@@ -278,6 +278,21 @@ def test_a_run_that_has_begun_is_resumed(a_filled_panel, tmp_path):
     assert not ui.editButton.enabled
     assert not ui.planButton.enabled
     assert ui.hintLabel.text == "This run has begun. For another training give another name."
+    assert not ui.exportButton.enabled, "no validation was reached"
+
+
+def test_a_stopped_run_can_be_exported(desktop, a_filled_panel, launch, tmp_path):
+    run = tmp_path / "runs" / "begun"
+    (run / "fold_0").mkdir(parents=True)
+    for name in ("recipe.json", "fold_0/last.pt", "fold_0/best.pt"):
+        (run / name).write_text("{}", encoding="utf-8")
+    launch("import sys; print(*sys.argv[1:])")
+    ui = a_filled_panel.ui
+    ui.nameLineEdit.text = "begun"
+    ui.exportButton.click()
+    wait(desktop, a_filled_panel)
+    assert ui.logText.plainText.splitlines()[0] == f"export {run} -o {tmp_path / 'models' / 'begun'}"
+    assert ui.statusLabel.text == "Exported. The new model is begun."
 
 
 def test_freezing_needs_a_model_to_start_from(desktop, monkeypatch, a_models_folder):

@@ -64,11 +64,16 @@ def test_from_the_scene_to_a_model_in_use(desktop, monkeypatch, tmp_path):
     assert (fold / "last.pt").exists()
     assert json.loads((fold / "recipe.json").read_text(encoding="utf-8"))["validate_every"] == 1
     assert ui.startButton.text == "Resume"
+    ui.exportButton.click()
+    desktop.wait_until(lambda: not panel.logic.running)
+    assert ui.statusLabel.text == "Exported. The new model is scene.", ui.logText.plainText
+    early = ModelPackage.read(tmp_path / "models" / "scene").sha256
     before = table.GetTable().GetNumberOfRows()
 
     ui.startButton.click()
     desktop.wait_until(lambda: not panel.logic.running)
     assert ui.statusLabel.text.startswith("Done."), ui.logText.plainText
+    assert ModelPackage.read(tmp_path / "models" / "scene").sha256 != early
     assert table.GetTable().GetNumberOfRows() > before
     assert ui.resultsTable.rowCount == len(panel._results._cases) > 0
     scores = [float(ui.resultsTable.item(row, 1).text()) for row in range(ui.resultsTable.rowCount)]

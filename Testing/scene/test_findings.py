@@ -128,6 +128,21 @@ def test_an_roi_is_the_findings_box_wherever_the_volume_moves(
     np.testing.assert_allclose(middle, own[:3] + np.array([100, 0, 0]), atol=2e-3)
 
 
+def test_what_was_found_is_seen_through_its_box_and_segment(a_scene, a_detection):
+    node, detection = a_detection()
+    shown = show_findings(a_scene, detection, node)
+    for roi in shown.rois:
+        assert roi.GetDisplayNode().GetFillVisibility(), "else there is no box in 3-D views"
+        assert roi.GetDisplayNode().GetFillOpacity() == pytest.approx(0.05)
+        assert not roi.GetDisplayNode().GetHandlesInteractive()
+        assert not any(roi.GetNthControlPointVisibility(n) for n in range(roi.GetNumberOfControlPoints()))
+    display = shown.segmentation.GetDisplayNode()
+    assert display.GetOpacity2DFill() == pytest.approx(0.2)
+    display.SetOpacity2DFill(0.7)  # the user's own choice stays
+    again = show_findings(a_scene, detection, node, shown.table)
+    assert again.segmentation.GetDisplayNode().GetOpacity2DFill() == pytest.approx(0.7)
+
+
 def test_a_threshold_shows_and_hides_without_a_new_run(a_scene, a_detection):
     node, result = a_detection()
     table = show_findings(a_scene, result, node).table

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 FINDING = "CNNSeg.Finding"
 """Attribute of an ROI, and tag of a segment: the id of its finding."""
 
+FILL_OPACITY = 0.05
+"""Of boxes: hardly seen. Without any fill Slicer draws no box in 3-D views."""
+
 
 def make_roi(
     scene: slicer.vtkMRMLScene,
@@ -44,9 +47,19 @@ def make_roi(
         assert reference is not None
         roi.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
     roi.SetLocked(True)
+    _draw_outline(roi)
     if reference is not None:
         place_beside(roi, reference)
     return roi
+
+
+def _draw_outline(roi: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Draw its edges and its name: what is found must be seen, and nobody is to drag it."""
+    display = roi.GetDisplayNode()
+    display.SetFillOpacity(FILL_OPACITY)
+    display.SetHandlesInteractive(False)
+    for n in range(roi.GetNumberOfControlPoints()):
+        roi.SetNthControlPointVisibility(n, False)
 
 
 def _nearest_rotation(axes: np.ndarray) -> np.ndarray:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FINDINGS, THRESHOLD = "CNNSeg.Findings", "CNNSeg.Threshold"
 ROI_ROLE, SEGMENTATION_ROLE, VOLUME_ROLE = "CNNSeg.FindingROI", "CNNSeg.FindingSegmentation", "CNNSeg.FindingVolume"
 
+FILL_OPACITY = 0.2
+"""Of segments in slice views: a nodule must be seen through its own."""
+
 COLORS = {UNDECIDED: (0.98, 0.62, 0.16), ACCEPTED: (0.25, 0.75, 0.35), REJECTED: (0.6, 0.6, 0.6)}
 """Of an ROI, by what its reviewer said."""
 
@@ -108,6 +111,8 @@ def put_findings(
         table = None
     earlier = table.GetNodeReference(SEGMENTATION_ROLE) if table is not None else None
     segmentation = put_segmentation(scene, prepared.segments, prepared.image, reference_node, earlier)
+    if earlier is None:
+        segmentation.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
     _tie_segments(segmentation, result)
     if table is None:
         table = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName("Findings"))

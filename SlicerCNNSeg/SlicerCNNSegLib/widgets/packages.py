@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
@@ -10,13 +19,24 @@ from pathlib import Path
 
 from ..engine.errors import PackagesError
 from ..engine.store.downloads import OFFLINE, is_offline
-from ..worker.processes import MODULE_FOLDER
+from ..worker.processes import MODULE_FOLDER, child_python
 
 REQUIREMENTS = MODULE_FOLDER / "Resources" / "SlicerCNNSeg-requirements.txt"
 """What both modules need."""
 
 TORCH_REQUIREMENT = ">=2.10"
 """Older ones can run code from a weights file (CVE-2026-24747)."""
+
+LEAST_FREE_BYTES, LEAST_FREE_WITH_TORCH_BYTES = 500_000_000, 2_500_000_000
+"""Free disk space below which nothing is begun: what the listed packages take while they are unpacked, and with them
+the smallest build of PyTorch. Those for graphics cards take two to three times as much, and pip says so itself."""
+
+PYPI, REACHED_WITHIN_S = ("pypi.org", 443), 3.0
+ELSEWHERE = ("PIP_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+"""Variables with which packages come another way than straight from PyPI; then its absence means nothing."""
+
+LOG_LINES = 200
+"""Of pip's output that are shown: the last ones say what failed."""
 
 
 def ensure_packages(requirements: Path, requester: str) -> None:
@@ -35,26 +55,32 @@ def ensure_packages(requirements: Path, requester: str) -> None:
     Raises
     ------
     PackagesError
-        The user declined, the PyTorch extension is not there, an installation failed, or the network is forbidden.
+        The user declined, the PyTorch extension is not there, the disk is full, PyPI cannot be reached, an installation
+        failed, or the network is forbidden. pip's output is among its notes.
     """
+    missing = _missing(requirements)
     if is_offline():
-        missing = _missing(requirements)
         if missing:
             raise PackagesError(
                 f"{requester} needs {', '.join(missing)}, and the network is forbidden ({OFFLINE}); install the "
                 "wheels that 'cnnseg models pack --wheels' collects on another machine."
             )
         return
+    if missing:
+        _check_disk("torch" in missing)
+        _check_network()
     if find_spec("torch") is None:
         _install_torch()
     try:
         packaging = import_module("slicer.packaging")
     except ImportError as error:
         raise PackagesError("This Slicer cannot install Python packages; CNNSeg needs Slicer 5.12.") from error
-    try:
-        packaging.pip_ensure(packaging.load_requirements(str(requirements)), requester=requester)
-    except Exception as error:  # RuntimeError when declined, CalledProcessError when pip failed
-        raise PackagesError(f"The Python packages of {requester} were not installed: {error}") from error
+    with _listening() as log:
+        try:
+            packaging.pip_ensure(packaging.load_requirements(str(requirements)), requester=requester)
+        except Exception as error:  # RuntimeError when declined, CalledProcessError when pip failed
+            problem = PackagesError(f"The Python packages of {requester} were not installed: {error}")
+            raise _with_log(problem, log) from error
 
 
 def _missing(requirements: Path) -> list[str]:
@@ -77,11 +103,69 @@ def _install_torch() -> None:
         torch_utils = import_module("PyTorchUtils")
     except ImportError as error:
         raise PackagesError("PyTorch is missing; install the PyTorch extension and restart Slicer.") from error
-    try:
-        torch = torch_utils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
-        )
-    except Exception as error:  # pip's and light-the-torch's own errors have no common base
-        raise PackagesError(f"PyTorch could not be installed: {error}") from error
+    with _listening() as log:
+        try:
+            torch = torch_utils.PyTorchUtilsLogic().installTorch(
+                askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+            )
+        except Exception as error:  # pip's and light-the-torch's own errors have no common base
+            raise _with_log(PackagesError(f"PyTorch could not be installed: {error}"), log) from error
     if torch is None:
         raise PackagesError("PyTorch is needed to run a model, and its installation was declined.")
+
+
+def _check_disk(with_torch: bool) -> None:
+    folder = Path(sysconfig.get_paths()["purelib"])
+    free, least = shutil.disk_usage(folder).free, LEAST_FREE_WITH_TORCH_BYTES if with_torch else LEAST_FREE_BYTES
+    if free < least:
+        raise PackagesError(
+            f"The disk of {folder} has {free / 1e9:.1f} GB free, but the missing Python packages need at least "
+            f"{least / 1e9:.1f} GB; make room and apply again."
+        )
+
+
+def _check_network() -> None:
+    """Before anything is asked or begun; where packages come from elsewhere, pip itself will say."""
+    if any(os.environ.get(name) for name in ELSEWHERE):
+        return
+    try:
+        socket.create_connection(PYPI, timeout=REACHED_WITHIN_S).close()
+    except OSError as error:
+        if not _pip_is_set_up():
+            raise PackagesError(
+                f"The Python packages come from {PYPI[0]}, which cannot be reached ({error}); connect to the network, "
+                "set up pip's proxy or index, or install the wheels that 'cnnseg models pack --wheels' collects on "
+                "another machine."
+            ) from error
+
+
+def _pip_is_set_up() -> bool:
+    """Whether pip's configuration names another index, a proxy or a folder."""
+    told = subprocess.run([child_python(), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    return any(f".{name}=" in told.stdout for name in ("index-url", "proxy", "find-links", "no-index"))
+
+
+class _Tee(io.TextIOBase):
+    """Writes to where it went before, too."""
+
+    def __init__(self, to) -> None:
+        self._to, self.heard = to, ""
+
+    def write(self, text: str) -> int:
+        self.heard += text
+        return self._to.write(text)
+
+
+@contextmanager
+def _listening() -> Iterator[_Tee]:
+    """Hear what is printed; Slicer prints pip's output."""
+    tee = _Tee(sys.stdout)
+    with redirect_stdout(tee):
+        yield tee
+
+
+def _with_log(problem: PackagesError, log: _Tee) -> PackagesError:
+    lines = log.heard.splitlines()[-LOG_LINES:]
+    if lines:
+        problem.add_note("\n".join(lines))
+    return problem

@@ -32,6 +32,7 @@ class SlicerCNNSegParameterNode:
     regionMargin: Annotated[float, WithinRange(0, 100)] = MARGIN_MM
     outputSegmentation: vtkMRMLSegmentationNode
     volumesTable: vtkMRMLTableNode
+    resultSegmentation: vtkMRMLSegmentationNode
 
     detector: str = ""
     detectRegion: vtkMRMLDisplayableNode

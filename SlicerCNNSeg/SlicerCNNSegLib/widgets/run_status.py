@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from slicer.i18n import tr as _
 
 from ..engine.errors import ModalityError
 from ..worker.estimate import in_words
+
+SHOWN_WARNINGS = 4
+"""More would push the results out of a docked panel; a hundred nodules can have one each."""
 
 ERROR_STYLE = "color: #d9534f"  # readable on Slicer's light and dark styles alike
 
@@ -52,12 +55,21 @@ class RunStatus:
         self.say(stage)
 
     def show_problem(self, problem: Exception | str, details: str = "") -> None:
-        """Why a run failed, or could not be started."""
+        """Why a run failed, or could not be started; an error's notes are details."""
         text = str(problem)
+        details = details or "\n".join(getattr(problem, "__notes__", ()))
         if isinstance(problem, ModalityError):
             box = f"'{self.ui.forceCheckBox.text}' {self._place_of_force}".strip()
             text = text.replace("go on with --force", _("tick {box}").format(box=box))
         self.say(text, ERROR_STYLE, details)
+
+    def show_result(self, text: str, warnings: Sequence[str]) -> None:
+        """What came out, and what a reader of it must know; of many warnings the first, and all of them as details."""
+        shown = list(warnings[:SHOWN_WARNINGS])
+        more = len(warnings) - len(shown)
+        if more:
+            shown.append(_("And {count} more warnings: see the details.").format(count=more))
+        self.say("\n".join([text, *shown]), details="\n".join(warnings) if more else "")
 
     def say(self, text: str, style: str = "", details: str = "") -> None:
         """One line for the user; "" for none."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import slicer
 from slicer.i18n import tr as _
 
 from ..engine.settings import SegmentationSettings
 from ..scene.surfaces import is_in_3d, is_quick_in_3d, show_in_3d
-from .segment_run import SegmentRequest
+from .segment_run import SegmentRequest, ShownSegmentation
 from .task_tab import StartRun, TaskTab
 from .worker_run import RunEnd
 
@@ -22,9 +20,14 @@ class SegmentTab(TaskTab):
 
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel, start_run)
-        self._shown = False
-        self._segmentation: Any = None
+        self._late: ShownSegmentation | None = None
         ui.show3DCheckBox.toggled.connect(self._show_in_3d)
+
+    def connect_parameters(self, parameters) -> None:
+        """Keep what is chosen here from now on; and what came while another module was open."""
+        super().connect_parameters(parameters)
+        if self._late is not None:
+            self._keep(self._late)
 
     def show_parameters(self) -> None:
         """Show model and region."""
@@ -56,30 +59,47 @@ class SegmentTab(TaskTab):
 
     def show_result(self, end: RunEnd, seconds: int) -> str:
         """Show the volumes; says what was made."""
-        self._shown = True
-        self._segmentation = node = end.shown.segmentation_node
+        node = end.shown.segmentation_node
         if is_quick_in_3d(node):
             show_in_3d(node, True)
-        self.ui.show3DCheckBox.checked = is_in_3d(node)
-        if self._parameters is not None:
-            self._parameters.volumesTable = end.shown.table_node
-        self.ui.volumesTableView.setMRMLTableNode(end.shown.table_node)
+        self._keep(end.shown)
         found = node.GetSegmentation().GetNumberOfSegments()
         text = _("Done in {seconds} s: {name}.") if found else _("Nothing was found in {seconds} s: {name} is empty.")
         return text.format(seconds=seconds, name=node.GetName())
 
     def show_results(self, *, current: bool) -> None:
-        """Show the table of volumes, or hide it."""
-        self.ui.resultsCollapsibleButton.visible = current and self._shown
+        """Show the table of volumes of the result that the parameter node names, or hide it."""
+        node, table = self._result
+        self.ui.resultsCollapsibleButton.visible = current and table is not None
+        if table is not self.ui.volumesTableView.mrmlTableNode():
+            self.ui.volumesTableView.setMRMLTableNode(table)
+        self.ui.show3DCheckBox.checked = node is not None and is_in_3d(node)
 
     def forget_results(self) -> None:
-        """Hide the table of volumes."""
-        self._shown, self._segmentation = False, None
-        self.ui.volumesTableView.setMRMLTableNode(None)
+        """Hide the table of volumes; the segmentation stays in the scene."""
+        self._late = None
+        if self._parameters is not None:
+            self._parameters.resultSegmentation = None
+        self.show_results(current=False)
+
+    @property
+    def _result(self):
+        """The segmentation that was made and the table of its volumes; None twice without both."""
+        if self._parameters is None:
+            return None, None
+        node, table = self._parameters.resultSegmentation, self._parameters.volumesTable
+        return (node, table) if node is not None and table is not None else (None, None)
+
+    def _keep(self, shown: ShownSegmentation) -> None:
+        """Name a result in the parameter node, as soon as there is one."""
+        self._late = shown if self._parameters is None else None
+        if self._parameters is not None:
+            self._parameters.volumesTable = shown.table_node
+            self._parameters.resultSegmentation = shown.segmentation_node
 
     def _show_in_3d(self, shown: bool) -> None:
-        node = self._segmentation
-        if node is None or node.GetScene() is None or shown == is_in_3d(node):
+        node, _table = self._result
+        if node is None or shown == is_in_3d(node):
             return
         with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
             show_in_3d(node, shown)

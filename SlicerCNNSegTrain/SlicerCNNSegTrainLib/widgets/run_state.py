@@ -30,6 +30,11 @@ def state_of(run: Path) -> RunState:
     return RunState.BEGUN if any(run.glob("fold_*/last.pt")) else RunState.PLANNED
 
 
+def has_weights(run: Path) -> bool:
+    """Whether there is something to export: a validation was reached."""
+    return any(run.glob("fold_*/best.pt"))
+
+
 def data_of(run: Path) -> Path | None:
     """The data of a run that was planned, or None."""
     try:
