@@ -25,6 +25,7 @@ from ..findings.measure import measure
 from ..findings.segmenting import SegmentedNodule
 from ..inputs import check_modality, check_voxels, match_channels
 from ..ladder import Rung, climb_down
+from ..package import ModelPackage
 from ..parts import Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..recording import record_of
@@ -61,11 +62,7 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         package = find_model(settings.model)
         if package.task != TASK:
             raise SettingsError(f"The model {package.id} is for {package.task}; choose one for detection.")
-        detector: Detector = (
-            BundleDetector(package, stopwatch)
-            if package.bundle is not None
-            else OwnDetector(package, stopwatch, mirror=settings.mirror)
-        )
+        detector = _detector(package, settings, stopwatch)
         warnings = [note for volume in volumes for note in volume.notes]
         warnings += check_modality(package, volumes, force=settings.force)
         image = match_channels(package, volumes)
@@ -115,6 +112,13 @@ def detect(settings: DetectionSettings, volumes: Sequence[Volume], progress: Pro
         lungs,
         found.nodules,
     )
+
+
+def _detector(package: ModelPackage, settings: DetectionSettings, stopwatch: Stopwatch) -> Detector:
+    """What runs a model of that form."""
+    if package.bundle is not None:
+        return BundleDetector(package, stopwatch)
+    return OwnDetector(package, stopwatch, mirror=settings.mirror)
 
 
 def _has_middle_in(mask: np.ndarray, box: OrientedBox, image: Volume) -> bool:
