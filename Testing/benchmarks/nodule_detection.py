@@ -6,7 +6,8 @@ scan. Everything goes through the engine's front door; LUNA16's rules judge it::
 
     python Testing/benchmarks/nodule_detection.py MODEL -o OUT --made 12 --real 8
 
-OUT gets ``made/`` and ``real/`` with annotations, predictions and ``evaluation.json``, and ``summary.json``.
+OUT gets ``made/``, ``real/`` and, of both together, ``all/`` with annotations, predictions and ``evaluation.json``, and
+``summary.json``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,17 @@ def real_scans(count: int) -> Iterator[Scan]:
         yield scan_with_nodules(volume, lung, rng, NODULES, noise_hu=REAL_NOISE_HU, blur_mm=REAL_BLUR_MM)
 
 
-def judged(model: str, scans: Iterator[Scan], folder: Path, count: int) -> dict[str, Any]:
+@dataclass
+class Judged:
+    """Scans with their nodules, what was found in each, and the numbers."""
+
+    images: list[MarkedImage]
+    found: list[Points]
+    numbers: dict[str, Any]
+
+
+def judged(model: str, scans: Iterator[Scan], folder: Path, count: int) -> Judged:
     """The numbers on these scans, and the tables in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     images, found, rows = [], [], []
     for number, scan in enumerate(scans):
         name = f"{folder.name}_{number:03d}"
@@ -78,18 +88,24 @@ def judged(model: str, scans: Iterator[Scan], folder: Path, count: int) -> dict[
         finest_mm = float(scan.volume.geometry.spacing_mm.min())
         rows += [{"scan": name, **_nodule(mark, marks, result.candidates, finest_mm)} for mark in scan.marks]
         print(f"{name}: {len(scan.marks)} nodules, {len(marks)} candidates ({number + 1} of {count})", flush=True)
-    report = judge_marks(folder, images, _joined(found), NoProgress())
+    report, numbers = _numbers(folder, images, found)
     (folder / "nodules.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    threshold = _threshold(report)
+    threshold = numbers["threshold_at_1_false_positive"]
     medians = {key: [row[key] for row in rows if row[key] is not None] for key in ERRORS}
-    return {
-        "scans": len(images),
-        **summarise(report),
+    numbers |= {
         **{f"median_{key}": round(float(np.median(values)), 3) for key, values in medians.items() if values},
-        "threshold_at_1_false_positive": threshold,
         "found_at_1_false_positive": {f"{low}-{high} mm": _share(rows, low, high, threshold) for low, high in SIZES_MM},
         "sensitivity_without_limit": round(report["counts"]["found"] / report["counts"]["nodules"], 4),
     }
+    return Judged(images, found, numbers)
+
+
+def _numbers(folder: Path, images: Sequence[MarkedImage], found: list[Points]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The report, which is also left in the folder, and what of it is told."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = judge_marks(folder, images, _joined(found), NoProgress())
+    told = {"scans": len(images), **summarise(report), "threshold_at_1_false_positive": _threshold(report)}
+    return report, told
 
 
 def _nodule(mark: Mark, marks: Points, candidates: Sequence[Finding], finest_mm: float) -> dict[str, Any]:
@@ -146,12 +162,16 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=8)
     options = parser.parse_args()
     summary: dict[str, Any] = {"model": options.model}
+    parts = []
     for name, count, scans in (("made", options.made, made_scans), ("real", options.real, real_scans)):
         if count:
-            summary[name] = judged(options.model, scans(count), options.output / name, count)
-            text = json.dumps(summary, indent=1)
-            (options.output / "summary.json").write_text(text + "\n", encoding="utf-8")
-    print(json.dumps(summary, indent=1))
+            parts.append(judged(options.model, scans(count), options.output / name, count))
+            summary[name] = parts[-1].numbers
+    images, found = ([one for part in parts for one in getattr(part, name)] for name in ("images", "found"))
+    _, summary["all"] = _numbers(options.output / "all", images, found)
+    text = json.dumps(summary, indent=1)
+    (options.output / "summary.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
