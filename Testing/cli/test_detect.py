@@ -108,10 +108,10 @@ def test_a_region_by_option_and_by_table(cnnseg, chests, out, tmp_path):
     assert found.center_ras_mm[0] > 0
     record = json.loads((out / "now.findings.run.json").read_text())
     assert record["settings"]["regions"] == [f"ras:{right}"]
-    assert (
-        '"status": "skipped"'
-        in cnnseg("detect", chests[0], "-o", out, *PLAIN, f"--roi-ras={right}", "--resume", "--json").out
-    )
+    run = "detect", chests[0], "-o", out, *PLAIN, f"--roi-ras={right}", "--resume", "--json"
+    assert '"status": "skipped"' in cnnseg(*run).out
+    assert '"status": "done"' in cnnseg(*run, "--tta").out
+    assert json.loads((out / "now.findings.run.json").read_text())["settings"]["mirror"] is True
     table = tmp_path / "cases.csv"
     table.write_text(f'image,roi_ras\n{chests[0]},"-200,0,-200,200,-200,200"\n')
     assert cnnseg("detect", table, "-o", out, *PLAIN, "--resume").status == 0

@@ -67,8 +67,10 @@ def test_a_region_is_searched_and_kept(desktop, a_tab, a_ct, behaviour, kind, re
     selector.setCurrentNode(around[kind]())
     assert margin.visible == (kind == "segments")
     margin.value = 4.0
+    a_tab.ui.mirrorCheckBox.checked = kind == "roi"
     run_to_end(desktop, a_tab)
     assert behaviour.notes["settings"]["regions"] == regions
+    assert behaviour.notes["settings"]["mirror"] == (kind == "roi")
     assert a_tab.ui.statusLabel.text.startswith("Done in ")
     desktop.close(a_tab)
     again = desktop.open("SlicerCNNSeg")
