@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from importlib import metadata
 
 VERSION = "0.1.0"
 
@@ -17,4 +16,6 @@ def versions(*packages: str) -> dict[str, str]:
 
 @cache
 def _version(name: str) -> str:
+    from importlib import metadata  # a tenth of what the command line may take to start
+
     return metadata.version(name)  # parses a file of some kB, every time 2 to 10 ms

@@ -75,8 +75,9 @@ def test_changed_weights_are_told(folder, head):
     [
         lambda data: data["cnnseg"].update(anchors=[[[7.0] * 3]]),
         lambda data: data["preprocessing"]["transforms"][-1].update(a_max=400),
+        lambda data: data["cnnseg"].update(mirror_axes=[0], always_averaged=True),
     ],
-    ids=["anchors", "intensities"],
+    ids=["anchors", "intensities", "mirrorings"],
 )
 def test_a_changed_configuration_is_told(folder, change):
     make_self_check(ModelPackage.read(folder))

@@ -25,7 +25,7 @@ from .pattern import FILE, SEEDS, Pattern, pattern_for
 KEPT, LOOKED_AT = 5, 20
 """Boxes that are stored, and those among which they are looked for: near ties may change places."""
 
-TOLERANCE, TOLERANCE_VOXELS = 0.01, 0.1
+TOLERANCE, TOLERANCE_VOXELS = 0.01, 0.02
 """Largest difference of a score and of a box's sides."""
 
 
@@ -92,5 +92,6 @@ def _best(package: ModelPackage, pattern: Pattern, progress: Progress) -> Boxes:
     plan, (volume,) = Plan.of(package), pattern.volumes(package)
     tensor, placement = plan.preprocessing.prepare(volume)
     how = replace(plan.search(placement, 1), candidate_score=0.0)
-    found = search(tensor, load_networks(package, torch.device("cpu")), how, progress)
+    networks = load_networks(package, torch.device("cpu"))
+    found = search(tensor, networks, how, progress, mirrorings=plan.model.mirrorings(mirror=False))
     return Boxes(found.boxes[:LOOKED_AT], found.scores[:LOOKED_AT])
