@@ -1,5 +1,7 @@
 """Whether an image is like the training images to the network; runs with dropout."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from tiny_classifier import write_tiny_classifier
 
 from SlicerCNNSegLib.engine.classification.familiarity import Familiarity
 from SlicerCNNSegLib.engine.errors import ModelError, SettingsError
+from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings
 from SlicerCNNSegLib.engine.volume import Volume
@@ -84,6 +87,11 @@ def test_a_run_tells_what_is_far_off(tmp_path, familiar):
     assert far.predictions[0].novelty > 3
     (warning,) = far.record.warnings
     assert warning.startswith("To m the image is unlike the images that it was trained on (novelty ")
+    size = ",".join(f"0,{n}" for n in an_image(bright=3.0).geometry.size_ijk)
+    whole = tuple(Region.parse("ijk", f"R{n:02d}={size}") for n in range(30))
+    (warning,) = run(replace(settings, regions=whole), [an_image(bright=3.0)]).record.warnings
+    assert warning.startswith("To m R00, R01, R02, ")
+    assert " and 18 more are unlike the images that it was trained on (novelty up to " in warning
 
 
 def test_of_an_ensemble_the_mean_counts(tmp_path, familiar):

@@ -1,5 +1,7 @@
 """Whether an image is like the training images, by plain numbers; and that a run says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny_classifier import write_tiny_classifier
@@ -7,6 +9,7 @@ from tiny_classifier import write_tiny_classifier
 from SlicerCNNSegLib.engine.classification.fingerprint import Fingerprint, Look
 from SlicerCNNSegLib.engine.classification.framing import Framing
 from SlicerCNNSegLib.engine.errors import ModelError
+from SlicerCNNSegLib.engine.region import Region
 from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import ClassificationSettings
 from SlicerCNNSegLib.engine.volume import Volume
@@ -108,6 +111,11 @@ def test_a_run_tells_of_it_before_and_of_each_region(tmp_path):
     assert run(settings, [a_ct()]).record.warnings == ()
     (warning,) = run(settings, [a_ct(shift=1000.0)]).record.warnings
     assert warning.startswith("Unlike the training images of lung: the image has intensities of ")
+    size = ",".join(f"0,{n}" for n in a_ct().geometry.size_ijk)
+    several = replace(settings, regions=tuple(Region.parse("ijk", f"{name}={size}") for name in "ABC"))
+    (warning,) = run(several, [a_ct(shift=1000.0)]).record.warnings
+    assert warning.startswith("Unlike the training images of lung: A has intensities of ")
+    assert warning.endswith(", and so are B, C.")
 
 
 def test_a_damaged_fingerprint_is_told(tmp_path):

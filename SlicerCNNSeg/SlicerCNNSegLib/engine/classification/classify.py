@@ -23,6 +23,7 @@ from ..recording import record_of
 from ..settings import ClassificationSettings
 from ..volume import Volume
 from ..weights import load_networks
+from ..wording import listed
 from .explain import SIMILAR, Explainer, shares_of
 from .familiarity import QUANTILE
 from .framing import Framed, Framing, Index
@@ -36,6 +37,9 @@ BATCH = 16
 COLOUR_CHANNELS = (3, 4)
 
 DROPOUT_SEED = 0
+
+MOST_NAMED = 60
+"""Characters of the regions' names in a warning: a detection has a hundred."""
 """The same image gives the same probabilities, also with dropout."""
 
 
@@ -229,16 +233,17 @@ def _windows(plan: Plan, settings: ClassificationSettings, image: Volume) -> tup
     model, geometry = plan.model, image.geometry
     if not settings.regions:
         _check_slices(plan, image)
-    windows, warnings = [], []
+    windows, warnings, unlike = [], [], []
     for name, *box in _boxes(settings, image):
         start, stop = plan.framing.box(geometry, *box)
         part = image.cropped(start, stop)
         check_voxels(model.package, part, 2 if model.slices else 3)
         if not model.slices:
             warnings += check_extent(model.package, part.geometry)
-        warnings += _differences(plan, name, part)
         windows.append(Window(name, plan.framing.frame(image, start, stop)))
-    return windows, warnings
+        if found := _differences(plan, part):
+            unlike.append((name or "the image", "; ".join(found)))
+    return windows, [*warnings, *_unlike(model, unlike)]
 
 
 def _boxes(settings: ClassificationSettings, image: Volume) -> list[tuple[str, Index, Index]]:
@@ -265,24 +270,33 @@ def _check_slices(plan: Plan, image: Volume) -> None:
         )
 
 
-def _differences(plan: Plan, name: str, part: Volume) -> list[str]:
-    """A warning where a region is unlike the training images, before anything is run."""
+def _differences(plan: Plan, part: Volume) -> list[str]:
+    """How a region is unlike the training images, before anything is run."""
     fingerprint, framing = plan.model.fingerprint, plan.framing
-    if fingerprint is None:
+    return [] if fingerprint is None else fingerprint.differences(framing.look(part))
+
+
+def _unlike(model: ClassificationModel, regions: Sequence[tuple[str, str]]) -> list[str]:
+    """A warning of regions, by name, that are unlike the training images; what the first one has stands for all."""
+    if not regions:
         return []
-    found = fingerprint.differences(framing.look(part))
-    where = name or "the image"
-    return [f"Unlike the training images of {plan.model.package.id}: {where} has {'; '.join(found)}."] if found else []
+    (first, what), *others = regions
+    also = f", and so are {listed([name for name, _ in others], MOST_NAMED)}" if others else ""
+    return [f"Unlike the training images of {model.package.id}: {first} has {what}{also}."]
 
 
 def _strangers(model: ClassificationModel, predictions: Sequence[Prediction]) -> list[str]:
-    """A warning for each region that is unlike the training images to the network itself."""
-    return [
-        f"To {model.package.id} {one.name or 'the image'} is unlike the images that it was trained on (novelty "
-        f"{one.novelty:.1f}; {QUANTILE:.0%} of the held-out images were below 1): don't rely on the result."
-        for one in predictions
-        if one.novelty is not None and one.novelty > 1
-    ]
+    """A warning of the regions that are unlike the training images to the network itself."""
+    novelties = {one.name or "the image": one.novelty for one in predictions if one.novelty and one.novelty > 1}
+    if not novelties:
+        return []
+    are, up_to = ("are", "up to ") if len(novelties) > 1 else ("is", "")
+    text = (
+        f"To {model.package.id} {listed(list(novelties), MOST_NAMED)} {are} unlike the images that it was trained on "
+        f"(novelty {up_to}{max(novelties.values()):.1f}; {QUANTILE:.0%} of the held-out images were below 1): don't rely "
+        "on the result."
+    )
+    return [text]
 
 
 def _probabilities(work: _Work, rung: Rung, progress: Progress) -> tuple[np.ndarray, np.ndarray | None]:
