@@ -293,8 +293,8 @@ def _strangers(model: ClassificationModel, predictions: Sequence[Prediction]) ->
     are, up_to = ("are", "up to ") if len(novelties) > 1 else ("is", "")
     text = (
         f"To {model.package.id} {listed(list(novelties), MOST_NAMED)} {are} unlike the images that it was trained on "
-        f"(novelty {up_to}{max(novelties.values()):.1f}; {QUANTILE:.0%} of the held-out images were below 1): don't rely "
-        "on the result."
+        f"(novelty {up_to}{max(novelties.values()):.1f}; {QUANTILE:.0%} of the held-out images were below 1): don't "
+        "rely on the result."
     )
     return [text]
 
