@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from SlicerCNNSegLib.engine.errors import PackagesError
 from SlicerCNNSegLib.widgets import packages
 from SlicerCNNSegLib.widgets.packages import ensure_packages
 
+CHECK_NETWORK = packages._check_network
 REQUIREMENTS = Path(packages.__file__).parents[2] / "Resources" / "SlicerCNNSeg-requirements.txt"
 
 
@@ -21,8 +23,7 @@ class Modules:
         self.known, self.asked = known, []
         monkeypatch.setattr(packages, "import_module", self)
         monkeypatch.setattr(packages, "find_spec", lambda name: object() if torch_installed else None)
-
-        monkeypatch.setattr(packages.socket, "create_connection", lambda *_, **__: SimpleNamespace(close=lambda: None))
+        monkeypatch.setattr(packages, "_check_network", lambda missing: None)
 
     def __call__(self, name):
         self.asked.append(name)
@@ -132,36 +133,38 @@ def test_a_full_disk_is_told_before_anything_is_asked(monkeypatch):
 
 
 def test_a_network_that_is_not_there_is_told_before_anything_is_asked(monkeypatch):
-    asked, configured = [], []
+    asked, pip = [], SimpleNamespace(returncode=1, stderr="ERROR: No matching distribution found for monai\n")
     Modules(monkeypatch, packaging=a_packaging(lambda requirements, requester: asked.append(requester)))
-    missing_packages(monkeypatch, "monai")
-    for name in packages.ELSEWHERE:
-        monkeypatch.delenv(name, raising=False)
-
-    def unreachable(*_, **__):
-        raise OSError("Network is unreachable")
-
-    monkeypatch.setattr(packages.socket, "create_connection", unreachable)
-    monkeypatch.setattr(
-        packages.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="".join(configured), returncode=0)
-    )
-    with pytest.raises(
-        PackagesError, match=r"from pypi\.org, which cannot be reached \(Network is unreachable\); conn"
-    ):
+    monkeypatch.setattr(packages, "_check_network", CHECK_NETWORK)
+    missing_packages(monkeypatch, "torch", "monai", "nibabel")
+    commands = []
+    monkeypatch.setattr(packages.subprocess, "run", lambda command, **_: commands.append(command) or pip)
+    with pytest.raises(PackagesError, match=r"pip cannot get the Python package monai; connect to the network") as told:
         ensure_packages(REQUIREMENTS, "CNNSeg")
+    assert told.value.__notes__ == ["ERROR: No matching distribution found for monai"]
     assert asked == []
-    configured.append("global.index-url='https://mirror/simple'\n")
+    assert {"--dry-run", "monai"} < set(commands[0])
+    pip.returncode = 0
     ensure_packages(REQUIREMENTS, "CNNSeg")
-    configured.clear()
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-    ensure_packages(REQUIREMENTS, "CNNSeg")
-    assert asked == ["CNNSeg", "CNNSeg"]
+    assert asked == ["CNNSeg"]
+
+
+def test_pip_is_asked_whether_it_gets_a_package(monkeypatch):
+    """The real pip, kept from any network."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    Modules(monkeypatch, packaging=a_packaging(never))
+    monkeypatch.setattr(packages, "_check_network", CHECK_NETWORK)
+    missing_packages(monkeypatch, "no-such-package-of-cnnseg")
+    with pytest.raises(PackagesError, match="pip cannot get the Python package no-such-package-of-cnnseg") as told:
+        ensure_packages(REQUIREMENTS, "CNNSeg")
+    assert "No matching distribution found for no-such-package-of-cnnseg" in told.value.__notes__[0]
 
 
 def test_without_anything_missing_neither_disk_nor_network_is_looked_at(monkeypatch):
     Modules(monkeypatch, packaging=a_packaging())
     missing_packages(monkeypatch)
-    monkeypatch.setattr(packages.socket, "create_connection", never)
+    monkeypatch.setattr(packages, "_check_network", never)
     monkeypatch.setattr(packages.shutil, "disk_usage", never)
     ensure_packages(REQUIREMENTS, "CNNSeg")
 

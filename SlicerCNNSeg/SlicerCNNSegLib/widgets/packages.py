@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
@@ -31,9 +29,8 @@ LEAST_FREE_BYTES, LEAST_FREE_WITH_TORCH_BYTES = 500_000_000, 2_500_000_000
 """Free disk space below which nothing is begun: what the listed packages take while they are unpacked, and with them
 the smallest build of PyTorch. Those for graphics cards take two to three times as much, and pip says so itself."""
 
-PYPI, REACHED_WITHIN_S = ("pypi.org", 443), 3.0
-ELSEWHERE = ("PIP_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-"""Variables with which packages come another way than straight from PyPI; then its absence means nothing."""
+PROBE = ("-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--retries", "0", "--timeout", "5")
+"""Asks for a package without installing it: what counts is whether pip gets it, by its own index and proxies."""
 
 LOG_LINES = 200
 """Of pip's output that are shown: the last ones say what failed."""
@@ -55,7 +52,7 @@ def ensure_packages(requirements: Path, requester: str) -> None:
     Raises
     ------
     PackagesError
-        The user declined, the PyTorch extension is not there, the disk is full, PyPI cannot be reached, an installation
+        The user declined, the PyTorch extension is not there, the disk is full, pip gets no packages, an installation
         failed, or the network is forbidden. pip's output is among its notes.
     """
     missing = _missing(requirements)
@@ -68,7 +65,7 @@ def ensure_packages(requirements: Path, requester: str) -> None:
         return
     if missing:
         _check_disk("torch" in missing)
-        _check_network()
+        _check_network(missing)
     if find_spec("torch") is None:
         _install_torch()
     try:
@@ -124,25 +121,19 @@ def _check_disk(with_torch: bool) -> None:
         )
 
 
-def _check_network() -> None:
-    """Before anything is asked or begun; where packages come from elsewhere, pip itself will say."""
-    if any(os.environ.get(name) for name in ELSEWHERE):
+def _check_network(missing: Sequence[str]) -> None:
+    """Before anything is begun; PyTorch, which comes another way, tells by itself."""
+    first = next((name for name in missing if name != "torch"), None)
+    if first is None:
         return
-    try:
-        socket.create_connection(PYPI, timeout=REACHED_WITHIN_S).close()
-    except OSError as error:
-        if not _pip_is_set_up():
-            raise PackagesError(
-                f"The Python packages come from {PYPI[0]}, which cannot be reached ({error}); connect to the network, "
-                "set up pip's proxy or index, or install the wheels that 'cnnseg models pack --wheels' collects on "
-                "another machine."
-            ) from error
-
-
-def _pip_is_set_up() -> bool:
-    """Whether pip's configuration names another index, a proxy or a folder."""
-    told = subprocess.run([child_python(), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    return any(f".{name}=" in told.stdout for name in ("index-url", "proxy", "find-links", "no-index"))
+    told = subprocess.run([child_python(), *PROBE, first], capture_output=True, text=True, check=False)
+    if told.returncode:
+        problem = PackagesError(
+            f"pip cannot get the Python package {first}; connect to the network, set up pip's proxy or index, or "
+            "install the wheels that 'cnnseg models pack --wheels' collects on another machine."
+        )
+        problem.add_note(told.stderr.strip())
+        raise problem
 
 
 class _Tee(io.TextIOBase):
