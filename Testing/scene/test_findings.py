@@ -11,8 +11,10 @@ from SlicerCNNSegLib.engine.detection.result import DetectionResult
 from SlicerCNNSegLib.engine.errors import InputError, SettingsError
 from SlicerCNNSegLib.engine.findings.boxes import box_from_corners
 from SlicerCNNSegLib.engine.findings.finding import ACCEPTED, REJECTED, Finding, Measurements
+from SlicerCNNSegLib.engine.findings.growth import growth
+from SlicerCNNSegLib.engine.findings.match import Match
 from SlicerCNNSegLib.engine.labels import Label
-from SlicerCNNSegLib.scene.finding_table import ID, KIND, MEAN, SCORE, STATUS, VOLUME
+from SlicerCNNSegLib.scene.finding_table import ID, KIND, MEAN, SCORE, STATUS, VOLUME, change_in_words
 from SlicerCNNSegLib.scene.findings import (
     COLORS,
     FINDING,
@@ -217,3 +219,12 @@ def test_without_its_volume_a_detection_lies_in_the_world(a_scene, vtk, a_detect
     shown = show_findings(a_scene, result, node)
     wanted = np.array(sorted(map(tuple, np.round(result.candidates[1].box.corners_ras_mm(), 4))))
     np.testing.assert_allclose(roi_corners(vtk, shown.rois[1]), wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("later_mm3", "words"),
+    [(99.9, "stable +0%"), (90.0, "stable -10%"), (200.0, "grown +100%, doubles in 90 days"), (50.0, "shrunk -50%")],
+)
+def test_a_change_is_told_in_words(later_mm3, words):
+    change = growth(100.0, later_mm3, 90)
+    assert change_in_words(Match("N01", "N02", change.verdict, 1.0, change)) == words

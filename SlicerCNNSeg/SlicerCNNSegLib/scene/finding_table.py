@@ -75,7 +75,7 @@ def change_in_words(match: Match) -> str:
     """What became of a finding: ``new``, ``stable``, ``grown +40 %, doubles in 210 days``."""
     if match.growth is None:
         return match.verdict or "same, not measured"
-    words = f"{match.verdict} {match.growth.change:+.0%}"
+    words = f"{match.verdict} {match.growth.change:+z.0%}"
     days = match.growth.doubling_days
     return f"{words}, doubles in {days:.0f} days" if match.verdict == GROWN and math.isfinite(days) else words
 

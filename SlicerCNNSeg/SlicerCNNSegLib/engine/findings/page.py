@@ -158,7 +158,7 @@ def _match_table(matches: Sequence[Match]) -> str:
 def _growth_words(growth: Growth) -> tuple[str, str]:
     """The change in percent, and the doubling time in days."""
     low, high = growth.change_95
-    change = f"{growth.change:+.0%} ({low:+.0%} to {high:+.0%})"
+    change = f"{growth.change:+z.0%} ({low:+z.0%} to {high:+z.0%})"
     shortest, longest = growth.doubling_days_95
     if shortest == float("inf"):
         return change, NOT_TOLD
