@@ -125,6 +125,27 @@ def test_while_the_network_runs_the_next_case_is_read_and_the_one_before_is_writ
     assert statuses(result) == [DONE] * 3
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_cases_are_told_in_order_though_one_is_overtaken_while_it_is_written(cases, settings, plan, stopped):
+    class Slow(OutputPlan):
+        """Writes the first case when the second one's files are there."""
+
+        def write(self, part, suffix, case_id, volume, result):
+            if case_id == "a":
+                assert appears(self.record("b"))
+                if stopped:
+                    raise Cancelled
+            super().write(part, suffix, case_id, volume, result)
+
+    slow, observer = Slow(plan.folder, ("nii.gz",)), RecordingObserver()
+    result = run_cohort(cases, settings, slow, observer, runner=FakeRunner())
+    told = [outcome.case.id for outcome in observer.outcomes]
+    assert told == sorted(told)
+    assert told == [outcome.case.id for outcome in result.outcomes]
+    assert result.stopped is stopped
+    assert ("a" not in told and "b" in told) if stopped else told == ["a", "b", "c"]
+
+
 def test_no_more_than_one_case_is_read_ahead(cases, settings, plan):
     read, held = [], []
 

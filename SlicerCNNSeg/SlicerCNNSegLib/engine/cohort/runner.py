@@ -58,10 +58,10 @@ def run_cohort(
         Skip a case that is done and verified: its record has the same model, settings and input
         files, and its outputs are all there and unchanged.
     runner:
-        Runs one case after the other, in the calling thread.
+        Runs one case after the other, in the calling thread; the observer is told in their order what became of them.
     workers:
         Take its place where there are any: each runs a case, at the same time as the others, when it is called in
-        another thread. One case more than there are of them is held in memory.
+        another thread. One case more than there are of them is held in memory, and each is told as it comes to its end.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def run_cohort(
     for one in workers or [partial(desk.ask, runner)]:
         free.put(one)
     work = Work(settings, plan, _model_identity(settings) if resume else None, free, reader)
-    course = _Course(work, observer, desk, cases)
+    course = _Course(work, observer, desk, cases, in_order=not workers)
     try:
         course.run(free.qsize() + 1)
     finally:
@@ -102,8 +102,9 @@ class _Course:
     Whoever waits for a runner has read already, and who has had it writes.
     """
 
-    def __init__(self, work: Work, observer: Observer, desk: Desk, cases: Sequence[Case]) -> None:
+    def __init__(self, work: Work, observer: Observer, desk: Desk, cases: Sequence[Case], *, in_order: bool) -> None:
         self.outcomes: dict[int, Outcome] = {}
+        self._in_order, self._told = in_order, 0
         self.error: BaseException | None = None
         self._work, self._observer, self._desk = work, observer, desk
         self._coming = enumerate(cases)
@@ -121,6 +122,9 @@ class _Course:
         except KeyboardInterrupt as error:
             self._halt(error)
             self._desk.serve(self._all_gone)
+        if self._in_order:  # those after one that came to no end
+            for position in sorted(position for position in self.outcomes if position >= self._told):
+                self._observer.finished(position, self.outcomes[position])
 
     def _go_on(self) -> None:
         """Take cases until there are no more; in a thread of its own."""
@@ -153,7 +157,11 @@ class _Course:
 
     def _finish(self, position: int, outcome: Outcome) -> None:
         self.outcomes[position] = outcome
-        self._observer.finished(position, outcome)
+        if not self._in_order:
+            self._observer.finished(position, outcome)
+        while self._in_order and self._told in self.outcomes:  # a case is overtaken while its files are written
+            self._told += 1
+            self._observer.finished(self._told - 1, self.outcomes[self._told - 1])
 
 
 @dataclass(frozen=True)
