@@ -35,13 +35,14 @@ def check_pixels(file: Path) -> None:
             return  # the place in the file is not that in its unpacked content
         implicit, little = header.original_encoding
         head = stream.read(8 if implicit else 12)
+        left = file.stat().st_size - stream.tell()
     order = "<" if little else ">"
     form = f"{order}HHI" if implicit else f"{order}HH4xI"
     group, element, length = struct.unpack(form, head) if len(head) == struct.calcsize(form) else (0, 0, 0)
     if (group, element) != PIXEL_DATA:
         raise DicomError(f"Expected pixels behind the header of {file}, found none; it is damaged: export it again.")
     rows, columns, samples, bits, frames = (int(header.get(tag) or 1) for tag in SIZE_TAGS)
-    expected, left = rows * columns * samples * bits * frames // 8, file.stat().st_size - len(head)
+    expected = rows * columns * samples * bits * frames // 8
     if length == UNDEFINED_LENGTH:
         expected, length = expected // BEST_COMPRESSION, left
     if not expected <= length <= left:
