@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from .eight_bits import expanded, quantised
 from .errors import WeightsError
 from .files.atomic import replacing
 from .lean import lean_network
@@ -24,14 +27,19 @@ CACHED_MODELS = 2
 def save_weights(network: torch.nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's parameters and buffers, floating ones as ``dtype``: float16 halves the file.
 
-    A tensor that several modules share (as in MONAI's DynUNet) is written once, under its first name;
-    the same weights always give the same bytes.
+    int8 is for the weights of convolutions and linear layers (``eight_bits.py``); all else is float32 then. A tensor
+    that several modules share (as in MONAI's DynUNet) is written once, under its first name; the same weights always
+    give the same bytes.
     """
-    state, written = {}, set()
-    for name, tensor in deepcopy(network).cpu().to(dtype).state_dict().items():
+    state: dict[str, torch.Tensor] = {}
+    written = set()
+    copied = deepcopy(network).cpu().to(torch.float32 if dtype == torch.int8 else dtype)
+    for name, tensor in copied.state_dict().items():
         if tensor.numel() == 0 or tensor.data_ptr() not in written:
             state[name] = tensor.contiguous()
             written.add(tensor.data_ptr())
+    if dtype == torch.int8:
+        state = quantised(copied, state)
     with replacing(path) as temporary:
         save_file(state, temporary)
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
@@ -45,11 +53,40 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
     WeightsError
         The file is damaged, or names or shapes don't fit; the message counts and names them.
     """
+    fill(network, read_weights(path), path)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file by name, those in int8 expanded to float32.
+
+    Raises
+    ------
+    WeightsError
+        The file is damaged.
+    """
     try:
-        state = load_file(path)
+        return expanded(load_file(path))
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
-    fill(network, state, path)
+
+
+def stored_type(path: Path) -> str:
+    """How most numbers of a safetensors file are stored, as safetensors calls it: ``F32``, ``F16``, ``BF16``, ``I8``.
+
+    Raises
+    ------
+    WeightsError
+        The file is damaged.
+    """
+    numbers: Counter[str] = Counter()
+    try:
+        with safe_open(path, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118
+                tensor = tensors.get_slice(name)
+                numbers[tensor.get_dtype()] += math.prod(tensor.get_shape())
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
+    return numbers.most_common(1)[0][0]
 
 
 def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:

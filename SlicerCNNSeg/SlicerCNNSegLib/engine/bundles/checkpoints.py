@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ..errors import WeightsError
-from ..weights import fill
+from ..weights import fill, read_weights
 from .arrays import plain_arrays
 from .names import LARGEST_OF_ARRAYS
 
@@ -84,10 +82,7 @@ def read_state(path: Path, key: str = "") -> dict[str, torch.Tensor]:
         The file cannot be read, or holds no weights.
     """
     if path.suffix == ".safetensors":
-        try:
-            return dict(load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
+        return read_weights(path)
     return _unwrapped(read_tensors(path), path, key)
 
 

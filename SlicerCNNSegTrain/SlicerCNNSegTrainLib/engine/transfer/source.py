@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from SlicerCNNSegLib.engine.catalogue import find_model
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError, UnknownModelError, WeightsError
 from SlicerCNNSegLib.engine.package import ModelPackage
+from SlicerCNNSegLib.engine.weights import read_weights
 
 from ..recipe import Start
 from ..training.checkpoint import load_checkpoint
@@ -93,8 +92,5 @@ def _from_run(folder: Path, checkpoint: Path) -> Source:
 
 def _from_bundle(package: ModelPackage) -> Source:
     first, *others = package.weights_files
-    try:
-        state = load_file(first)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"The weights {first} cannot be read ({error}); install the model again.") from error
+    state = read_weights(first)
     return Source(package.id, package.sha256, state, f"{first.name} of {1 + len(others)}" if others else "")
