@@ -149,6 +149,81 @@ def test_instance_normalisation_with_running_statistics_is_left():
     assert isinstance(prepared(network, None)[1], nn.InstanceNorm3d)
 
 
+def with_statistics(network):
+    """As after a training: batch normalisations that shift and scale."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) and module.track_running_stats:
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 3)
+    return drawn_anew(network)
+
+
+def batch_norms(network):
+    return [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
+
+
+class Twice(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.first, self.second = layer, layer
+
+    def forward(self, image):
+        return self.second(self.first(image))
+
+
+CONVOLUTION, NORM, ACTIVATION = nn.Conv3d(3, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU()
+ACTIVATED = nn.Sequential(nn.BatchNorm3d(3), ACTIVATION)
+
+
+@pytest.mark.parametrize(
+    ("network", "left"),
+    [
+        (nn.Sequential(CONVOLUTION, NORM), 0),
+        (nn.Sequential(nn.Conv3d(3, 4, 1, bias=False), nn.BatchNorm3d(4, affine=False)), 0),
+        (nn.Sequential(nn.Conv3d(3, 6, 3, groups=3), nn.Dropout3d(0.3), nn.BatchNorm3d(6), nn.ReLU()), 0),
+        (nn.Sequential(nn.ConvTranspose3d(3, 5, 2, 2), nn.BatchNorm3d(5)), 0),
+        (nn.Sequential(nn.ConvTranspose3d(3, 2, 3, 2, 1, 1), nn.BatchNorm3d(2), nn.Conv3d(2, 2, 3, padding=1)), 0),
+        (nn.Sequential(nn.Sequential(CONVOLUTION), nn.Sequential(NORM, nn.PReLU())), 0),
+        (Twice(nn.Sequential(CONVOLUTION, NORM)), 1),
+        (nn.Sequential(NORM, CONVOLUTION), 1),
+        (nn.Sequential(CONVOLUTION, nn.ReLU(), NORM), 1),
+        (nn.Sequential(CONVOLUTION, NORM, CONVOLUTION), 1),  # what it does elsewhere is to stay
+        (nn.Sequential(CONVOLUTION, NORM, nn.ReLU(), NORM), 1),
+        (nn.Sequential(nn.Conv3d(3, 3, 1), nn.Sequential(NORM), nn.Conv3d(3, 3, 1), ACTIVATED), 0),
+        (nn.Sequential(nn.Conv3d(3, 3, 1), ACTIVATED, nn.Conv3d(3, 3, 1), ACTIVATED), 1),
+        (nn.Sequential(ACTIVATION, CONVOLUTION, ACTIVATION, NORM), 1),
+        (nn.Sequential(nn.ConvTranspose3d(3, 6, 2, 2, groups=3), nn.BatchNorm3d(6)), 1),
+        (nn.Sequential(CONVOLUTION, nn.BatchNorm3d(3, track_running_stats=False)), 1),
+        (nn.ModuleList([CONVOLUTION, NORM]), 1),
+    ],
+)
+def test_batch_normalisation_is_folded_where_it_follows_a_convolution(network, left):
+    network = with_statistics(network)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    ready = prepared(network, None)
+    assert len([m for m in ready.modules() if isinstance(m, nn.BatchNorm3d)]) == left
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    if not isinstance(network, nn.ModuleList):
+        image = torch.randn(2, 3, 6, 5, 4)
+        with torch.inference_mode():
+            torch.testing.assert_close(ready(image), network(image), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_monais_unet_with_batch_normalisation_is_without_it(dims):
+    network = with_statistics(UNet(dims, 1, 2, (4, 8, 16), (2, 2), num_res_units=2, norm="batch"))
+    ready, image = prepared(network, None), torch.randn(2, 1, *(8, 12, 16)[:dims])
+    assert batch_norms(network)
+    assert batch_norms(ready) == []
+    with torch.inference_mode():
+        torch.testing.assert_close(ready(image), network(image), atol=1e-3, rtol=1e-3)
+
+
+def test_batch_normalisation_in_training_is_left():
+    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.BatchNorm3d(16))
+    assert batch_norms(prepared(network, None)) == ["1"]
+
+
 def test_torchscript_is_left():
     network = torch.jit.trace(nn.Conv3d(1, 2, 3), torch.zeros(1, 1, 4, 4, 4))
     assert prepared(network, torch.bfloat16) is network
@@ -168,12 +243,13 @@ def test_a_network_in_training_is_left_alone_and_shares_its_other_weights():
     assert ready[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_weights_that_are_worked_out_at_each_use_are_left():
+@pytest.mark.parametrize("norm", [nn.InstanceNorm3d(16), nn.BatchNorm3d(16)])
+def test_weights_that_are_worked_out_at_each_use_are_left(norm):
     class Doubled(nn.Module):
         def forward(self, weight):
             return 2 * weight
 
-    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.InstanceNorm3d(16))
+    network = with_statistics(nn.Sequential(nn.Conv3d(1, 16, 3), norm))
     register_parametrization(network[0], "weight", Doubled())
     image = torch.randn(1, 1, 14, 14, 14)
     torch.testing.assert_close(prepared(network, None)(image), network(image), atol=1e-5, rtol=1e-4)

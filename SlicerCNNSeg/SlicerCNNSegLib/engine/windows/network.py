@@ -11,11 +11,11 @@ from torch.nn import functional
 from torch.nn.utils.parametrize import is_parametrized
 
 from .eighths import in_eighths
+from .folding import CONVOLUTIONS, fold_norms
 
 CHANNELS_LAST, CONTIGUOUS = "channels last", "contiguous"
 """How tensors lie in memory."""
 
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 INSTANCE_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 FEWEST_CHANNELS, FEWEST_VOXELS = 16, 1000
 """Below either, PyTorch's group normalisation of channels-last tensors takes longer than the plain layout and back:
@@ -35,7 +35,7 @@ def layouts_of(network: torch.nn.Module) -> tuple[str, ...]:
 
 
 def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str = CHANNELS_LAST) -> torch.nn.Module:
-    """The network for CPUs: weights cast once; channels last in memory, with layers in their fastest form for that.
+    """The network for CPUs: normalisation folded, weights cast once; channels last, with layers made for that.
 
     PyTorch's instance normalisation takes a channels-last tensor to the plain layout, and the next convolution takes
     it back; group normalisation with one channel a group is the same sum and stays.
@@ -57,6 +57,7 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str
     if CHANNELS_LAST not in layouts_of(network):
         return network
     ready = deepcopy(network, {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())})
+    fold_norms(ready)
     if layout == CHANNELS_LAST:
         _lay_channels_last(ready, autocast)
     for module in ready.modules():
