@@ -14,9 +14,9 @@ from SlicerCNNSegLib.engine.networks import build_network
 from SlicerCNNSegLib.engine.preprocess import INTENSITY_TRANSFORMS
 from SlicerCNNSegLib.engine.progress import NoProgress
 from SlicerCNNSegTrainLib.engine.data.cases import TEST, Description
+from SlicerCNNSegTrainLib.engine.data.colors import label_color
 from SlicerCNNSegTrainLib.engine.data.read import read_data
 from SlicerCNNSegTrainLib.engine.data.reading import Reading, read_cases
-from SlicerCNNSegTrainLib.engine.planning.about import label_color
 from SlicerCNNSegTrainLib.engine.planning.fingerprint import StructureFacts, take_fingerprint
 from SlicerCNNSegTrainLib.engine.planning.plan import make_plan, plan_data
 from SlicerCNNSegTrainLib.engine.planning.wishes import Wishes

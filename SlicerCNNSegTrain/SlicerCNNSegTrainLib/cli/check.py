@@ -29,6 +29,8 @@ two parts, a structure that cannot be learned. Warnings are for a person to look
 exit status: 0 no error, 1 errors, or the data cannot be listed, 2 wrong usage
 """
 
+DATA_HELP = "folder with imagesTr and labelsTr (MSD / nnU-Net form), or CSV table"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``check`` with its options."""
@@ -48,9 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def add_data_argument(parser: argparse.ArgumentParser) -> None:
     """Add what says which data, and what it may be like."""
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with imagesTr and labelsTr (MSD / nnU-Net form), or CSV table"
-    )
+    parser.add_argument("data", type=Path, metavar="DATA", help=DATA_HELP)
     parser.add_argument("--allow-empty", action="store_true", help="labels without any structure are meant so")
 
 
@@ -63,17 +63,22 @@ def execute(options: argparse.Namespace) -> int:
         The recipe or the list of cases cannot be read, or the file cannot be written.
     """
     from ..engine.checking.findings import ERROR
-    from ..engine.recipe import DETECTION, Recipe
-    from .check_table import check_text, findings_text, marks_text
+    from ..engine.recipe import CLASSIFICATION, DETECTION, Recipe
+    from .check_table import check_text, findings_text, images_text, marks_text
+    from .plan import task_to_plan
 
     with json_file(options.output) if options.output else nullcontext() as part:
         recipe = Recipe.read(options.recipe) if options.recipe else None
-        detects = recipe is not None and recipe.task == DETECTION
-        report = _check_marked(options, recipe) if recipe and detects else _check_labelled(options, recipe)
+        if recipe is not None and recipe.task == DETECTION:
+            report, whole = _check_marked(options, recipe), marks_text
+        elif recipe is not None and recipe.task == CLASSIFICATION:
+            report, whole = _check_classified(options, recipe), images_text
+        else:
+            task_to_plan(options.data, "")
+            report, whole = _check_labelled(options, recipe), check_text
         if part is not None:
             text = json.dumps({"data": str(options.data)} | report.to_json(), indent=2, allow_nan=False)
             part.write_text(f"{text}\n", encoding="utf-8")
-    whole = marks_text if detects else check_text
     print(findings_text(report) if options.quiet else whole(report))
     if part is not None and not options.quiet:
         print(f"\n{options.output}")
@@ -88,7 +93,7 @@ def _check_labelled(options: argparse.Namespace, recipe: Recipe | None) -> Check
 
     data = read_data(options.data, recipe.channel_names if recipe else ())
     with BarProgress("Checking") as bar:
-        reading = read_cases(data.cases, bar)
+        reading = read_cases(data.cases, bar, relabelled=recipe.relabelled if recipe else ())
     return check_data(data, reading, recipe, allow_empty=options.allow_empty)
 
 
@@ -104,3 +109,17 @@ def _check_marked(options: argparse.Namespace, recipe: Recipe) -> CheckReport:
     with BarProgress("Checking") as bar:
         reading = read_marked_images(images, recipe, bar)
     return check_marks(images, reading, division, division.choices)
+
+
+def _check_classified(options: argparse.Namespace, recipe: Recipe) -> CheckReport:
+    """Read and judge images with classes."""
+    from ..engine.checking.images import check_images
+    from ..engine.classifying import divide_images
+    from ..engine.data.images import read_images
+    from ..engine.run_folder import classified_images
+
+    images = classified_images(options.data, recipe)
+    division = divide_images(images, recipe)
+    with BarProgress("Checking") as bar:
+        reading = read_images(images, recipe, bar)
+    return check_images(images, reading, division, recipe.class_names, division.choices)

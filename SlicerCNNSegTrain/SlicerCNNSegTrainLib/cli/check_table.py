@@ -30,6 +30,14 @@ def marks_text(report: CheckReport) -> str:
     return "\n\n".join([table(rows, ("image", "patient", "part", "nodules", "diameters (mm)")), findings_text(report)])
 
 
+def images_text(report: CheckReport) -> str:
+    """The check of images with classes: a row per image, one per class, the findings last."""
+    rows = [(row["case"], row["patient"], row["part"], ", ".join(row["classes"]) or "-") for row in report.cases]
+    counts = [(row["name"], row["cases"]) for row in report.structures]
+    tables = [table(rows, ("image", "patient", "part", "class")), table(counts, ("class", "images"))]
+    return "\n\n".join([*tables, findings_text(report)])
+
+
 def findings_text(report: CheckReport) -> str:
     """A line per finding, and how many there are."""
     lines = [f"{finding.severity} ({finding.kind}): {finding.text}" for finding in report.findings]

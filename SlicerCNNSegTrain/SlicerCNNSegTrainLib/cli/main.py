@@ -10,12 +10,13 @@ from SlicerCNNSegLib.cli.status import STOPPED, one_line, status_of
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.version import VERSION
 
-from . import auto, check, evaluate, export, plan, pretrain, run
+from . import auto, check, evaluate, export, labels, plan, pretrain, run
 
-COMMANDS = (check, plan, run, evaluate, export, auto, pretrain)
+COMMANDS = (labels, check, plan, run, evaluate, export, auto, pretrain)
 
 EXAMPLES = """\
 examples:
+  cnnseg-train labels DATA
   cnnseg-train check DATA --recipe hippocampus-mr
   cnnseg-train plan DATA -o RUN --recipe hippocampus-mr
   cnnseg-train run RUN --minutes 30

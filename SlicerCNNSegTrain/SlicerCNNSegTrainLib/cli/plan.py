@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,17 @@ from .check import add_data_argument
 from .progress import BarProgress
 
 if TYPE_CHECKING:
+    from ..engine.data.cases import TrainingData
+    from ..engine.data.label_choice import LabelChoice
     from ..engine.planning.plan import Plan
-    from ..engine.recipe import Start
+    from ..engine.recipe import Recipe, Start
     from ..engine.run_folder import RunFolder
 
 EPILOG = """\
 examples:
   cnnseg-train plan DATA -o RUN --minutes 30
   cnnseg-train plan DATA -o RUN --recipe hippocampus-mr
+  cnnseg-train plan DATA -o RUN --labels liver "lesion=tumour+cyst"
   cnnseg-train run RUN
 
 Without --recipe the cases are read, and the recipe follows from what they are like, from the minutes, the memory
@@ -53,6 +57,17 @@ def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--freeze-encoder", action="store_true", help="leave the encoder's weights as they are")
     group.add_argument("--encoder-rate", type=float, default=1.0, help="the encoder's share of the learning rate")
     group.add_argument("--adapter-rank", type=int, default=0, help="train low-rank adapters of this rank alone")
+    group.add_argument(
+        "--keep",
+        type=float,
+        metavar="SHARE",
+        help="prune: start with this share of MODEL's channels, those with the largest weights, and train it on; "
+        "without --recipe by that of the run MODEL",
+    )
+    group = parser.add_argument_group("learning from another model (distillation)")
+    group.add_argument("--teacher", metavar="MODEL", help="learn this model's scores, too; as for --from")
+    group.add_argument("--teacher-weight", type=float, default=1.0, help="in the loss (default: %(default)s)")
+    group.add_argument("--temperature", type=float, default=2.0, help="of both's scores (default: %(default)s)")
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -65,8 +80,21 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, *, required: bool = Fa
 
 
 def add_wishes(parser: argparse.ArgumentParser) -> None:
-    """Add what a recipe that is made for the data has to respect."""
+    """Add the task, and what a recipe that is made for the data has to respect."""
+    parser.add_argument(
+        "--task",
+        choices=("segmentation", "detection", "classification"),
+        help="what to train, where the data allows several (see 'cnnseg-train labels')",
+    )
     group = parser.add_argument_group("without --recipe")
+    group.add_argument(
+        "--labels",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="names of the labels to learn, in order (default: all); NEW=NAME+NAME learns several as one; "
+        "those left out become background",
+    )
     group.add_argument("--network", help="registered name (default: DynUNet)")
     group.add_argument("--memory", type=float, default=0.0, metavar="GIB", help="memory to use (default: what is free)")
     group.add_argument(
@@ -103,9 +131,25 @@ def begin(options: argparse.Namespace, run: RunFolder) -> None:
     from ..engine.workflow import begin_run
 
     plan = None if options.recipe else _plan(options)
-    recipe = Recipe.from_json(plan.recipe) if plan else Recipe.read(options.recipe)
+    recipe = Recipe.from_json(plan.recipe) if plan else _given_recipe(options)
     recipe = replace(recipe, **chosen(options), start=_start(options))
     begin_run(run, options.data, recipe, allow_empty=options.allow_empty, plan=plan)
+
+
+def _given_recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe of ``--recipe``, once it has proved to be what else is asked for."""
+    from SlicerCNNSegLib.engine.errors import SettingsError
+
+    from ..engine.recipe import Recipe
+
+    recipe = Recipe.read(options.recipe)
+    if options.task and options.task != recipe.task:
+        raise SettingsError(f"Expected a recipe for a {options.task}, got {options.recipe!r} for a {recipe.task}.")
+    if options.labels:
+        raise SettingsError(
+            f"Expected --labels without --recipe: {options.recipe!r} names its labels; edit them in a copy of it."
+        )
+    return recipe
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -116,26 +160,98 @@ def _plan(options: argparse.Namespace) -> Plan:
     from ..engine.planning.plan import plan_data
     from ..engine.planning.wishes import Wishes
 
+    task = task_to_plan(options.data, options.task or "")
     data = read_data(options.data)
+    labels = _chosen_labels(data, options.labels)
     with BarProgress("Reading") as bar:
-        reading = read_cases(data.cases, bar)
+        reading = read_cases(data.cases, bar, relabelled=labels.relabelled if labels else ())
     budget = Budget.here(options.minutes or 0.0, options.steps or 0, options.device, options.memory)
-    wishes = Wishes(absent_means_not_contoured=options.absent_not_contoured)
+    wishes = Wishes(absent_means_not_contoured=options.absent_not_contoured, labels=labels)
     if options.network:
         wishes = replace(wishes, network=options.network)
     plan = plan_data(data, reading, budget, wishes)
-    print(plan.text())
+    print(f"{task}\n{plan.text()}")
     return plan
 
 
+def task_to_plan(data: Path, wanted: str) -> str:
+    """In words, that the data is for a segmentation, and why: for other tasks no recipe can be made.
+
+    Raises
+    ------
+    CNNSegError
+        It is for another task, or for none.
+    """
+    from SlicerCNNSegLib.engine.errors import SettingsError
+
+    from ..engine.data.tasks import choose_task
+    from ..engine.recipe import SEGMENTATION, shipped_recipes
+
+    task, why = choose_task(data, wanted)
+    if task != SEGMENTATION:
+        known = ", ".join(shipped_recipes(task))
+        raise SettingsError(f"Expected --recipe for a {task} ({why}): {known}, or a file.")
+    return f"Task: {task}, {why}."
+
+
+def _chosen_labels(data: TrainingData, words: Sequence[str] | None) -> LabelChoice | None:
+    """What ``--labels`` chooses."""
+    from ..engine.data.contents import label_names
+    from ..engine.data.label_choice import choose_labels
+
+    if not words:
+        return None
+    with BarProgress("Looking for labels") as bar:
+        return choose_labels(words, label_names(data, bar))
+
+
 def _start(options: argparse.Namespace) -> Start:
-    """What the options start from; a folder by its full path, so that the run finds it from anywhere."""
+    """What the options start from."""
     from ..engine.recipe import Start
 
-    model = options.start or ""
-    model = str(Path(model).resolve()) if model and Path(model).is_dir() else model
     freeze = "encoder" if options.freeze_encoder else ""
-    return Start(model, freeze, options.encoder_rate, options.adapter_rank)
+    return Start(_full(options.start or ""), freeze, options.encoder_rate, options.adapter_rank)
+
+
+def _full(model: str) -> str:
+    """A folder by its full path, so that the run finds it from anywhere; an id as it is."""
+    return str(Path(model).resolve()) if model and Path(model).is_dir() else model
+
+
+def _pruned_runs_recipe(options: argparse.Namespace) -> str:
+    """The recipe of the run that is pruned, "" where nothing is.
+
+    Raises
+    ------
+    SettingsError
+        What is pruned is no run.
+    """
+    from SlicerCNNSegLib.engine.errors import SettingsError
+
+    if options.keep is None or not options.start:
+        return ""
+    recipe = Path(options.start) / "recipe.json"
+    if not recipe.is_file():
+        raise SettingsError(
+            f"Expected --recipe, the one that {options.start} was trained with, or the folder of a run to prune."
+        )
+    return str(recipe)
+
+
+def _compressed(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """The recipe with fewer channels and with a teacher, as far as the options say so."""
+    from ..engine.recipe import Teacher
+
+    if options.keep is not None:
+        from ..engine.transfer.pruning import smaller_recipe
+
+        recipe = smaller_recipe(recipe, options.keep)
+    if options.teacher:
+        from ..engine.transfer.teacher import with_teacher
+
+        teacher = Teacher(_full(options.teacher), temperature=options.temperature)
+        recipe = with_teacher(recipe, teacher, options.teacher_weight)
+    return recipe
 
 
 def chosen(options: argparse.Namespace) -> dict[str, float]:

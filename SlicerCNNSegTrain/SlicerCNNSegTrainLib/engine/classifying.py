@@ -15,8 +15,9 @@ from SlicerCNNSegLib.engine.progress import NoProgress, Progress
 
 from .checking.checked import CheckedData
 from .checking.images import check_images
+from .data.cases import ClassifiedImage
 from .data.images import presence_of, read_images
-from .data.splits import divide
+from .data.splits import Division, divide
 from .recipe import Recipe
 from .results.card import class_card, complete_bundle
 from .results.classified import (
@@ -47,14 +48,25 @@ def read_checked_images(run: RunFolder, recipe: Recipe, folds: Sequence[int], pr
         A fold does not exist, or the images cannot be divided.
     """
     table, images = run.read_images(recipe)
-    only_trained = [one.id for one in images if one.is_only_trained]
-    division = divide(images, recipe.folds, recipe.seed, presence_of(images, recipe.class_names), only_trained)
+    division = divide_images(images, recipe)
     for number in folds:
         division.held_out(number)  # a wrong fold is told before all is read
     reading = read_images(images, recipe, progress)
     report = check_images(images, reading, division, recipe.class_names, folds)
     write_json(run.check, {"data": str(table)} | report.to_json())
     return CheckedData(table, reading, division, report)
+
+
+def divide_images(images: Sequence[ClassifiedImage], recipe: Recipe) -> Division[ClassifiedImage]:
+    """The recipe's division, each class spread over the folds.
+
+    Raises
+    ------
+    SettingsError
+        As ``divide``.
+    """
+    only_trained = [one.id for one in images if one.is_only_trained]
+    return divide(images, recipe.folds, recipe.seed, presence_of(images, recipe.class_names), only_trained)
 
 
 def evaluate_classifier(fold: FoldFolder, place: Path, bar: Bar) -> dict[str, Any]:

@@ -24,9 +24,10 @@ _INSTALLED_RECIPES = _LIBRARY / "recipes"
 RECIPES = _INSTALLED_RECIPES if _INSTALLED_RECIPES.is_dir() else _LIBRARY.parent / "Resources" / "Recipes"
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with CNNSeg."""
-    return sorted(file.stem for file in RECIPES.glob("*.json"))
+def shipped_recipes(task: str = "") -> list[str]:
+    """Names of the recipes that come with CNNSeg; those of one task alone, when it is named."""
+    files = sorted(RECIPES.glob("*.json"))
+    return [file.stem for file in files if task in ("", json.loads(file.read_text(encoding="utf-8"))["model"]["task"])]
 
 
 CHOICES = {
@@ -160,6 +161,8 @@ class Recipe:
         ``balanced`` weighs voxels by how rare their class is, see ``training/losses.py``; "" weighs all alike.
     ignore_value:
         Label value in the files of voxels that nobody labelled, kept out of loss and scores; 0 when there is none.
+    relabelled:
+        Pairs of label values in the files and what each is read as: a structure, into which it is merged, or 0.
     absent_means_not_contoured:
         A structure that a case's label does not hold was not contoured there: it is not learned as background.
     mirrored:
@@ -204,6 +207,7 @@ class Recipe:
     loss: Mapping[str, float] = field(default_factory=lambda: {"dice": 1.0, "cross_entropy": 1.0})
     class_weights: str = ""
     ignore_value: int = 0
+    relabelled: tuple[tuple[int, int], ...] = ()
     absent_means_not_contoured: bool = False
     mirrored: tuple[tuple[int, int], ...] = ()
     optimizer: str = "adamw"
@@ -236,7 +240,8 @@ class Recipe:
             _one_of(name, getattr(self, name), known)
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
         object.__setattr__(self, "preprocessing", tuple(self.preprocessing))
-        object.__setattr__(self, "mirrored", tuple((int(a), int(b)) for a, b in self.mirrored))
+        for name in ("mirrored", "relabelled"):
+            object.__setattr__(self, name, tuple((int(a), int(b)) for a, b in getattr(self, name)))
         for name, kind in (("start", Start), ("classes", Classes), ("detection", Detection)):
             if isinstance(getattr(self, name), Mapping):
                 object.__setattr__(self, name, _part_from_json(name, kind, getattr(self, name)))
@@ -244,6 +249,14 @@ class Recipe:
         if strangers:
             raise SettingsError(
                 f"Expected label values of the recipe in mirrored, got {', '.join(map(str, strangers))}."
+            )
+        replaced = [old for old, _ in self.relabelled]
+        kept = {0, self.ignore_value, *self.label_values}
+        strangers = sorted({new for _, new in self.relabelled} - {0, *self.label_values})
+        if strangers or set(replaced) & kept or len(set(replaced)) < len(replaced):
+            raise SettingsError(
+                "Expected in relabelled label values that are no structure of the recipe, each once, and what it is "
+                f"read as: 0 or one of {', '.join(map(str, self.label_values))}; got {list(self.relabelled)}."
             )
         if self.ignore_value in self.label_values:
             raise SettingsError(f"The label value {self.ignore_value} is ignore_value and a structure; choose another.")

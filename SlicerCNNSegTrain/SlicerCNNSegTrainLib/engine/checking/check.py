@@ -12,6 +12,7 @@ from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.wording import listed
 
 from ..data.cases import TrainingCase, TrainingData
+from ..data.label_choice import generic_name
 from ..data.reading import Reading
 from ..data.splits import Division, divide
 from ..recipe import Recipe
@@ -88,7 +89,7 @@ def structure_names(data: TrainingData, facts: Sequence[CaseFacts], recipe: Reci
         return {int(label["value"]): str(label["name"]) for label in recipe.model["labels"]}
     described = {value: name for value, name in data.description.labels.items() if value}
     occurring = sorted({value for one in facts for value in one.voxels})
-    return described or {value: f"label {value}" for value in occurring}
+    return described or {value: generic_name(value) for value in occurring}
 
 
 def _image_faults(facts: Sequence[CaseFacts]) -> list[Finding]:
@@ -132,18 +133,25 @@ def _label_faults(
     described = data.description.labels
     holders: dict[int, list[str]] = defaultdict(list)
     for one in facts:
-        for value in set(one.voxels) - set(names):
+        for value in (set(one.voxels) - set(names)) | one.left_out:
             holders[value].append(one.case.id)
+    by_choice = frozenset[int]().union(*(one.left_out for one in facts))
     findings = []
     for value, ids in sorted(holders.items()):
-        if value in described:
-            message = f"label value {value} ({described[value]}) is no structure of the recipe: learned as background."
+        if value in described or value in by_choice:
+            name = f" ({described[value]})" if value in described else ""
+            message = f"label value {value}{name} is no structure of the recipe: learned as background."
             findings.append(Finding(WARNING, "left out", tuple(ids), message))
         else:
             by = "the recipe and dataset.json do" if recipe else "dataset.json does"
             message = f"label value {value} is one that {by} not name; correct the label, or name it in dataset.json."
             findings.append(Finding(ERROR, "unknown value", tuple(ids), message))
-    empty = tuple(one.case.id for one in facts if not set(one.voxels) & set(names))
+    without = [one for one in facts if not set(one.voxels) & set(names)]
+    drawn = tuple(one.case.id for one in without if one.left_out)
+    if drawn:
+        message = "the label holds nothing but what was left out: all of the image is learned as background."
+        findings.append(Finding(WARNING, "empty label", drawn, message))
+    empty = tuple(one.case.id for one in without if not one.left_out)
     if empty:
         what = f"the label holds no {listed(list(names.values()), SHOWN_NAMES)}" if names else "the label is all zero"
         advice = "." if allow_empty else "; draw it, remove the case, or say --allow-empty if there is none to draw."

@@ -55,6 +55,8 @@ class CaseFacts:
         As tagged, or ``CT`` by its values, or "".
     filled, foreground, chords_mm:
         What a plan is made of, see ``planning/measure.py``; no foreground where the grids differ.
+    left_out:
+        Label values of the file that became background, by choice, before anything was measured.
     """
 
     case: TrainingCase
@@ -74,6 +76,7 @@ class CaseFacts:
     filled: float
     foreground: np.ndarray
     chords_mm: Mapping[int, np.ndarray]
+    left_out: frozenset[int] = frozenset()
 
 
 def examine(case: TrainingCase, image: Volume, truth: LabelmapFile) -> CaseFacts:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from SlicerCNNSegLib.engine.labels import Label
+
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 """What the column ``split`` of a table may say."""
@@ -128,6 +130,8 @@ class Description:
         Suffix of all image and label files, as nnU-Net names it.
     about:
         ``name``, ``description``, ``reference`` and ``licence`` of the data, those that are told.
+    structures:
+        Label value to colour and codes, of those that are told.
     """
 
     channels: tuple[str, ...] = ()
@@ -135,6 +139,7 @@ class Description:
     patients: Mapping[str, str] = field(default_factory=dict)
     file_ending: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
+    structures: Mapping[int, Label] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

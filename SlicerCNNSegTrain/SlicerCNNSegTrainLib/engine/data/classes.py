@@ -11,7 +11,7 @@ from SlicerCNNSegLib.engine.files.rows import Row, read_rows
 from SlicerCNNSegLib.engine.wording import listed
 
 from .cases import TRAIN, ClassifiedImage
-from .manifest import IMAGE, check_rows, file_of, split_of
+from .manifest import IMAGE, TRUTHS, check_rows, file_of, split_of
 
 CLASS = "class"
 MASK = "mask"
@@ -33,7 +33,7 @@ def read_classified(
     exclude each other, one column of 0 and 1 for each class; and, as wanted, ``case`` (the id, else the
     image file's name), ``patient`` (else each image is of a patient of its own), ``split`` (train,
     validation or test, for all rows or for none) and ``mask`` (what a network of two tasks outlines, on the
-    image's grid). Paths are relative to the table's folder.
+    image's grid); those of other tasks are left unread. Paths are relative to the table's folder.
 
     Where readers disagree, ``share_`` and each class's name: how much speaks for it, 1 in all. The network
     learns these instead of the class, which is still what it is judged by. With no class in its row an image
@@ -53,7 +53,7 @@ def read_classified(
     shares = () if multi_label else tuple(SHARE + name for name in classes)
     wanted += tuple(name for name in shares if set(shares) & set(columns))
     missing = [name for name in wanted if name not in columns]
-    unknown = [name for name in columns if name not in (*wanted, *OTHER_COLUMNS)]
+    unknown = [name for name in columns if name not in (*wanted, *OTHER_COLUMNS, *TRUTHS)]
     if missing or unknown:
         what = f"lacks the column {missing[0]!r}" if missing else f"has the unknown column {unknown[0]!r}"
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from SlicerCNNSegLib.engine.errors import FileReadError
+from SlicerCNNSegLib.engine.labels import Label
 
 from .cases import Description
 
@@ -27,8 +28,8 @@ def read_description(folder: Path) -> Description:
     """The ``dataset.json`` of a folder; an empty description where there is none.
 
     Read are ``channel_names`` (nnU-Net v2) or ``modality`` (Decathlon), ``labels`` in either form,
-    ``file_ending`` (nnU-Net v2), ``patients``, an object of case id to patient, which is ours, and what
-    is told about the data (``ABOUT``).
+    ``file_ending`` (nnU-Net v2), what is told about the data (``ABOUT``), and what is ours: ``patients``, an object of
+    case id to patient, and ``structures``, the labels with colours and codes.
 
     Raises
     ------
@@ -47,12 +48,21 @@ def read_description(folder: Path) -> Description:
             patients={str(case): str(patient) for case, patient in data.get("patients", {}).items()},
             file_ending=str(data.get("file_ending", "")),
             about={ours: str(data[key]) for key, ours in ABOUT.items() if data.get(key)},
+            structures=_structures(data.get("structures")),
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise FileReadError(
             f"{path} cannot be read ({error}); expected an object with channel_names, labels and patients, "
             "as in nnU-Net or the Medical Segmentation Decathlon."
         ) from error
+
+
+def _structures(given: Any) -> dict[int, Label]:
+    """The labels that ``scene/dataset.py`` writes; another program's list of that name tells nothing."""
+    try:
+        return {label.value: label for label in map(Label.from_json, given or ())}
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return {}
 
 
 def _labels(given: Mapping[str, Any]) -> dict[int, str]:
@@ -64,4 +74,4 @@ def _labels(given: Mapping[str, Any]) -> dict[int, str]:
         else:
             values = value if isinstance(value, list) else [value]
             labels |= {int(number): labels.get(int(number), key) for number in values}
-    return labels
+    return dict(sorted(labels.items()))

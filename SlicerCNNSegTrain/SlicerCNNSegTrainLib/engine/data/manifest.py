@@ -15,6 +15,8 @@ from .description import read_description
 
 IMAGE, LABEL = "image", "label"
 OTHER_COLUMNS = (LABEL, "case", "patient", "split")
+TRUTHS = (LABEL, "class", "mask", "x", "y", "z", "diameter", "frame")
+"""What some task learns from: the columns of other tasks are left unread, so that one table may serve several."""
 
 
 def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
@@ -22,8 +24,9 @@ def read_manifest(path: Path, channels: Sequence[str] = ()) -> TrainingData:
 
     Columns: ``image``, or one for each channel; ``label``; and, as wanted, ``case`` (the id, else the
     label file's name), ``patient`` (else each case is a patient of its own) and ``split`` (train,
-    validation or test, for all rows or for none). Paths are relative to the table's folder, whose
-    ``dataset.json``, if there is one, names the labels; without one the columns name the channels.
+    validation or test, for all rows or for none). Those of other tasks (``TRUTHS``) are left unread. Paths
+    are relative to the table's folder, whose ``dataset.json``, if there is one, names the labels; without
+    one the columns name the channels.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ def check_rows(cases: Sequence[PatientCase], rows: Sequence[Row]) -> None:
 
 def _source_columns(path: Path, columns: tuple[str, ...], channels: Sequence[str]) -> tuple[str, ...]:
     """The columns that hold images, in the channels' order."""
-    rest = tuple(name for name in columns if name not in OTHER_COLUMNS)
+    rest = tuple(name for name in columns if name not in (*OTHER_COLUMNS, *TRUTHS))
     sources = (IMAGE,) if IMAGE in columns else tuple(channels) or rest
     missing = [name for name in (*(sources or (IMAGE,)), LABEL) if name not in columns]
     if missing:

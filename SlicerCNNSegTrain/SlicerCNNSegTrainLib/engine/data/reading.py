@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from SlicerCNNSegLib.engine.errors import InputError
 from SlicerCNNSegLib.engine.files.images import read_volume
@@ -15,6 +17,7 @@ from ..checking.facts import CaseFacts, examine
 from ..recipe import Recipe
 from ..training.samples import Sample, make_sample
 from .cases import TEST, TrainingCase
+from .label_choice import relabel
 
 
 @dataclass
@@ -43,7 +46,13 @@ class Reading:
         }
 
 
-def read_cases(cases: Sequence[TrainingCase], progress: Progress, recipe: Recipe | None = None) -> Reading:
+def read_cases(
+    cases: Sequence[TrainingCase],
+    progress: Progress,
+    recipe: Recipe | None = None,
+    *,
+    relabelled: Sequence[tuple[int, int]] = (),
+) -> Reading:
     """Read every image and label once; a case that cannot be read does not stop the others.
 
     Parameters
@@ -54,8 +63,10 @@ def read_cases(cases: Sequence[TrainingCase], progress: Progress, recipe: Recipe
         Told case by case.
     recipe:
         Makes the samples; without one only measurements are taken.
+    relabelled:
+        As in a recipe; a recipe's own go before.
     """
-    reading = Reading()
+    reading, pairs = Reading(), recipe.relabelled if recipe else relabelled
     for index, case in enumerate(cases):
         advance(progress, index / len(cases), f"Reading {case.id}")
         try:
@@ -63,7 +74,14 @@ def read_cases(cases: Sequence[TrainingCase], progress: Progress, recipe: Recipe
         except InputError as error:
             reading.unreadable[case.id] = str(error)
             continue
-        facts = reading.facts[case.id] = examine(case, image, truth)
+        labelmap = relabel(truth.labelmap, pairs)
+        facts = examine(case, image, replace(truth, labelmap=labelmap))
+        reading.facts[case.id] = facts = replace(facts, left_out=_lost(truth.labelmap, labelmap))
         if recipe is not None and case.split != TEST and not facts.grid_fault:
-            reading.samples[case.id] = make_sample(case.id, image, truth.labelmap, recipe)
+            reading.samples[case.id] = make_sample(case.id, image, labelmap, recipe)
     return reading
+
+
+def _lost(before: np.ndarray, after: np.ndarray) -> frozenset[int]:
+    """Values that have become background."""
+    return frozenset() if after is before else frozenset(np.unique(before[after == 0]).tolist()) - {0}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,29 +9,29 @@ import numpy as np
 from SlicerCNNSegLib.engine.files.paths import safe_name
 from SlicerCNNSegLib.engine.wording import listed
 
-from .fingerprint import ChannelFacts, Fingerprint
+from ..data.cases import Description
+from ..data.colors import label_color
+from .fingerprint import ChannelFacts, Fingerprint, StructureFacts
 from .modality import CT
 
 UNKNOWN_LICENCE = "unknown: set it"
 
 INTENDED_USE = "Research. Not a medical device; not for diagnosis or treatment."
 
-GOLDEN = 0.618034
-"""Share of the circle of hues from one label to the next: neighbours differ most, however many there are."""
-
 LONGEST_TITLE = 60
 
 
-def about_model(fingerprint: Fingerprint, told: Mapping[str, str], name: str) -> dict[str, Any]:
+def about_model(fingerprint: Fingerprint, description: Description, name: str) -> dict[str, Any]:
     """A recipe's ``model``.
 
     Parameters
     ----------
-    told:
-        ``Description.about``.
+    description:
+        What the data says about itself, and about the structures' colours and codes.
     name:
-        Of the data's folder or table, where ``told`` has none.
+        Of the data's folder or table, where the description has none.
     """
+    told = description.about
     name = told.get("name") or name
     structures = listed([structure.name for structure in fingerprint.structures], LONGEST_TITLE)
     modality = "+".join(dict.fromkeys(c.modality for c in fingerprint.channels if c.modality)) or "images"
@@ -45,10 +43,7 @@ def about_model(fingerprint: Fingerprint, told: Mapping[str, str], name: str) ->
         "description": told.get("description") or f"Segments {structures} on {modality}.",
         "task": "segmentation",
         "channels": [_channel(channel) for channel in fingerprint.channels],
-        "labels": [
-            {"value": structure.value, "name": structure.name, "color": label_color(index)}
-            for index, structure in enumerate(fingerprint.structures)
-        ],
+        "labels": [_label(index, one, description) for index, one in enumerate(fingerprint.structures)],
         "licence": UNKNOWN_LICENCE,
         "data_source": ", ".join(source) or name,
         "intended_use": INTENDED_USE,
@@ -57,10 +52,11 @@ def about_model(fingerprint: Fingerprint, told: Mapping[str, str], name: str) ->
     }
 
 
-def label_color(index: int) -> list[float]:
-    """A colour that differs from its neighbours in hue, and from the next ones of its hue in lightness."""
-    hue, saturation, value = (index * GOLDEN + 0.08) % 1, (0.85, 0.55)[index // 8 % 2], (0.95, 0.75)[index // 4 % 2]
-    return [round(part, 2) for part in colorsys.hsv_to_rgb(hue, saturation, value)]
+def _label(index: int, structure: StructureFacts, description: Description) -> dict[str, Any]:
+    """With colour and codes where the data gives them."""
+    told = description.structures.get(structure.value)
+    known = told.to_json() if told else {"color": label_color(index)}
+    return {**known, "value": structure.value, "name": structure.name}
 
 
 def _channel(channel: ChannelFacts) -> dict[str, str]:

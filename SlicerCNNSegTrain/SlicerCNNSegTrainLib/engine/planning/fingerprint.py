@@ -14,14 +14,12 @@ from SlicerCNNSegLib.engine.files.images import read_volume
 from ..checking.check import structure_names
 from ..checking.facts import CaseFacts
 from ..data.cases import TEST, VALIDATION, TrainingCase, TrainingData
+from ..data.label_choice import is_ignored
 from ..data.reading import Reading
 from .modality import CT, modality_of
 
 THIN_PERCENTILE = 10.0
 """A structure's thickness is that of its thin ones: the 10th percentile of its mean chords over the cases."""
-
-IGNORE = "ignore"
-"""nnU-Net's name of the label of voxels that nobody labelled."""
 
 MIN_SD = 1e-6
 """A foreground that is all alike would be divided by zero."""
@@ -156,7 +154,7 @@ def take_fingerprint(data: TrainingData, reading: Reading) -> Fingerprint:
     """
     facts = [one for one in reading.facts.values() if one.case.split != TEST and not one.grid_fault]
     named = structure_names(data, facts, None)
-    ignored = next((value for value, name in named.items() if name.lower() == IGNORE), 0)
+    ignored = next((value for value, name in named.items() if is_ignored(name)), 0)
     named = {value: name for value, name in named.items() if value != ignored}
     occurring = {value for one in facts for value in one.voxels}
     names = {value: name for value, name in named.items() if value in occurring}
@@ -168,7 +166,7 @@ def take_fingerprint(data: TrainingData, reading: Reading) -> Fingerprint:
     labelled = [sum(n for value, n in one.voxels.items() if value in names) / one.size.prod() for one in facts]
     return Fingerprint(
         channels=_channels(data, facts),
-        structures=tuple(_structure(value, name, facts) for value, name in sorted(names.items())),
+        structures=tuple(_structure(value, name, facts) for value, name in names.items()),
         sizes=tuple(tuple(int(n) for n in one.size) for one in facts),  # type: ignore[misc]
         spacings_mm=tuple(tuple(round(float(mm), 6) for mm in one.spacing_mm) for one in facts),  # type: ignore[misc]
         patients=len({one.case.patient for one in facts}),

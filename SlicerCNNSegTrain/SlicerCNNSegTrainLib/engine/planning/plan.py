@@ -59,7 +59,7 @@ class Plan:
 
 
 def plan_data(data: TrainingData, reading: Reading, budget: Budget, wishes: Wishes | None = None) -> Plan:
-    """A plan for cases that were read.
+    """A plan for cases that were read, with the labels that the wishes choose.
 
     Raises
     ------
@@ -67,6 +67,8 @@ def plan_data(data: TrainingData, reading: Reading, budget: Budget, wishes: Wish
         There is nothing to learn, the network is unknown, or the memory is too small.
     """
     name = data.path.stem if data.path.suffix else data.path.resolve().name
+    if wishes is not None and wishes.labels is not None:
+        data = wishes.labels.describing(data)
     return make_plan(take_fingerprint(data, reading), data.description, budget, wishes, name=name)
 
 
@@ -97,7 +99,7 @@ def make_plan(
     augmentation = choose_augmentation(fingerprint, axcodes, size.spacing_mm)
     transform, arguments, _ = intensity(fingerprint)
     recipe = {
-        "model": about_model(fingerprint, description.about, name or "model"),
+        "model": about_model(fingerprint, description, name or "model"),
         "network": size.definition,
         "preprocessing": transforms(axcodes, size.spacing_mm, transform, arguments),
         "augmentation": augmentation.probabilities,
@@ -113,6 +115,7 @@ def make_plan(
         "loss": {"dice": 1.0, "cross_entropy": 1.0},
         "class_weights": class_weights(fingerprint),
         "ignore_value": fingerprint.ignore_value,
+        "relabelled": [list(pair) for pair in _relabelled(fingerprint, wishes)],
         "absent_means_not_contoured": wishes.absent_means_not_contoured,
         "mirrored": [list(pair) for pair in augmentation.mirrored],
         "optimizer": "adamw",
@@ -132,3 +135,9 @@ def make_plan(
     }
     chosen = Chosen(fingerprint, budget, wishes, axcodes, size, course, augmentation, recipe)
     return Plan(recipe, tuple(reasons_of(chosen)), fingerprint, budget, wishes)
+
+
+def _relabelled(fingerprint: Fingerprint, wishes: Wishes) -> list[tuple[int, int]]:
+    """What the chosen labels make of the others, without those that no case holds."""
+    pairs = wishes.labels.relabelled if wishes.labels else ()
+    return [(old, new) for old, new in pairs if new in {0, *fingerprint.names}]

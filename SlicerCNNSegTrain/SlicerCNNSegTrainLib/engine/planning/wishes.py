@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..data.label_choice import LabelChoice
 from .families import DEFAULT
 
 
@@ -17,7 +18,10 @@ class Wishes:
         A name of ``families.py``.
     absent_means_not_contoured:
         A structure that a label does not hold was not drawn there.
+    labels:
+        What is learned of the data's labels; None for all.
     """
 
     network: str = DEFAULT
     absent_means_not_contoured: bool = False
+    labels: LabelChoice | None = None

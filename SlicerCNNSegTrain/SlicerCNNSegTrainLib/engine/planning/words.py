@@ -84,6 +84,12 @@ def _data(chosen: Chosen) -> Iterator[Reason]:
     yield Reason("data", f"{data.cases} cases, {modality}", why)
     names = listed(list(data.names.values()), LONGEST_NAMES)
     yield Reason("model.labels", f"{len(data.structures)} structures", names)
+    choice = chosen.wishes.labels
+    if choice is not None and choice.left_out:
+        names = listed(list(choice.left_out.values()), LONGEST_NAMES)
+        yield Reason("model.labels", "left out", f"as asked, learned as background: {names}")
+    for name, parts in choice.merged.items() if choice is not None else ():
+        yield Reason("relabelled", name, f"as asked, one structure out of {listed(list(parts), LONGEST_NAMES)}")
     if data.never_seen:
         yield Reason("model.labels", "left out", f"no case holds {listed(data.never_seen, LONGEST_NAMES)}")
     if data.ignore_value:

@@ -24,6 +24,7 @@ from SlicerCNNSegLib.engine.run import run
 from SlicerCNNSegLib.engine.settings import SegmentationSettings
 
 from ..data.cases import TrainingCase
+from ..data.label_choice import relabel
 from ..recipe import Recipe
 
 REPORT = "evaluation.json"
@@ -83,7 +84,8 @@ def evaluate_bundle(
 
 
 def what_was_labelled(found: np.ndarray, truth: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Both labelmaps with the recipe's structures alone, empty where nobody labelled."""
+    """Both labelmaps with the recipe's structures alone, empty where nobody labelled; the truth as its file has it."""
+    truth = relabel(truth, recipe.relabelled)
     known = np.where(np.isin(truth, recipe.label_values), truth, 0)
     if recipe.ignore_value:
         found = np.where(truth == recipe.ignore_value, 0, found)
