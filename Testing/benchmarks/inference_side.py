@@ -29,14 +29,20 @@ DYNUNET_FILTERS = [32, 64, 128, 256, 320, 320]
 def monai_network(name: str) -> torch.nn.Module:
     """A network of MONAI's with random weights.
 
-    Its U-Net (16 to 256 channels, two residual units), SegResNet as the whole-body bundle has it, SwinUNETR of 24
-    features, or DynUNet in nnU-Net's shape.
+    Its U-Net (16 to 256 channels, two residual units) with instance normalisation, which is its default, or with batch
+    normalisation as the bundle ``spleen_ct_segmentation`` has it, SegResNet as the whole-body bundle has it, SwinUNETR
+    of 24 features, or DynUNet in nnU-Net's shape.
     """
     from monai.networks.nets import DynUNet, SegResNet, SwinUNETR, UNet
 
     torch.manual_seed(0)
     if name == "unet":
         return UNet(3, 1, CLASSES, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)
+    if name == "spleen":
+        network = UNet(3, 1, CLASSES, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2, norm="batch")
+        with torch.no_grad():
+            network.train()(torch.randn(2, 1, 96, 96, 96))  # statistics to normalise by
+        return network
     if name == "segresnet":
         return SegResNet(3, 32, 1, CLASSES, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1))
     if name == "swinunetr":
@@ -113,30 +119,36 @@ def timed(network: torch.nn.Module) -> list[float]:
     return moments
 
 
+def serve(side: str, network: torch.nn.Module, work: Callable[[torch.Tensor], np.ndarray], image: torch.Tensor) -> None:
+    """Answer until the input ends; ``image`` is ``(channel, x, y, z)``, the work's result is saved as SIDE.npy."""
+    within = timed(network)
+    found = None
+    with torch.inference_mode():
+        for _ in sys.stdin:
+            clock, processors, already = time.perf_counter(), time.process_time(), sum(within)
+            found = work(image)
+            times = {"clock": time.perf_counter() - clock, "processors": time.process_time() - processors}
+            times["network"] = sum(within) - already
+            print(json.dumps(times), flush=True)
+    if found is not None:
+        np.save(f"{side}.npy", found)
+    print(json.dumps({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+
+
 def main() -> None:
-    """Answer until the input ends."""
+    """Serve."""
     side, name, precision, *numbers = sys.argv[1:]
     size, edge, batch = map(int, numbers)
     window = (edge, edge, edge)
     network = (nnunet_network() if side == "nnunet" else monai_network(name)).eval().requires_grad_(False)
-    within = timed(network)
     image = torch.randn(1, size, size, size, generator=torch.Generator().manual_seed(0))
     if side == "cnnseg":
         labels_of = cnnseg_side(network, precision, window, batch)
     else:
         labels_of = nnunet_side(network, window) if side == "nnunet" else monai_side(network, window, batch)
-    labels = None
     with torch.inference_mode():
         labels_of(image[:, :edge, :edge, :edge])  # the first call sets up
-        for _ in sys.stdin:
-            clock, processors, already = time.perf_counter(), time.process_time(), sum(within)
-            labels = labels_of(image)
-            times = {"clock": time.perf_counter() - clock, "processors": time.process_time() - processors}
-            times["network"] = sum(within) - already
-            print(json.dumps(times), flush=True)
-    if labels is not None:
-        np.save(f"{side}.npy", labels)
-    print(json.dumps({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+    serve(side, network, labels_of, image)
 
 
 if __name__ == "__main__":

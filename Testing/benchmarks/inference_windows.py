@@ -36,11 +36,9 @@ PEAK_CHANNELS, PEAK_SIZE, PEAK_ROUNDS = 128, 32, 5
 class Side:
     """A process that makes the labels when it is asked to."""
 
-    def __init__(self, python: str, arguments: list[str], folder: str) -> None:
+    def __init__(self, command: list[str], folder: str) -> None:
         self.times: list[dict[str, float]] = []
-        self._process = subprocess.Popen(
-            [python, str(SIDE), *arguments], cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = subprocess.Popen(command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def once(self) -> None:
         """Make the labels."""
@@ -67,12 +65,31 @@ class Side:
         raise SystemExit(f"{self._process.args} ended without an answer")
 
 
-def operations(name: str, size: int, window: int) -> float:
-    """Floating-point operations of the network over all windows."""
-    network = monai_network(name).eval()
+def in_turn(ours: Side, peer: Side, peer_name: str, rounds: int) -> None:
+    """Run both and print their times and memory."""
+    for _ in range(rounds):
+        peer.once()
+        ours.once()
+    for name, side in (("CNNSeg", ours), (peer_name, peer)):
+        seconds = f"{side.median('clock'):.1f} s, {side.median('processors'):.1f} s of processors"
+        print(f"{name}: {seconds}, {side.end() / 2**30:.2f} GiB")
+
+
+def report(ours: Side, peer: Side, operations: float, precision: str) -> None:
+    """Print the ratios, and how much of the machine's peak our network's operations reach."""
+    print(f"within the network {ours.median('network'):.1f} of {ours.median('processors'):.1f} s of processors")
+    for what in ("clock", "processors"):
+        print(f"ratio, {what}: {peer.median(what) / ours.median(what):.2f}")
+    peak = convolution_peak(precision)
+    share = operations / ours.median("network") / peak
+    print(f"convolution peak {peak / 1e9:.0f} GFLOP/s of a processor; reached {share:.0%}")
+
+
+def operations(network: torch.nn.Module, window: int) -> float:
+    """Floating-point operations of a network on a window."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, window, window, window))
-    return counter.get_total_flops() * len(Grid.over((size,) * 3, Inferer((window,) * 3, OVERLAP)))
+        network.eval()(torch.zeros(1, 1, window, window, window))
+    return float(counter.get_total_flops())
 
 
 def convolution_peak(precision: str) -> float:
@@ -93,7 +110,7 @@ def convolution_peak(precision: str) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=("unet", "segresnet", "swinunetr", "dynunet"), default="unet")
+    parser.add_argument("--network", choices=("unet", "spleen", "segresnet", "swinunetr", "dynunet"), default="unet")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="ours; the peer's is fp32")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--window", type=int, default=96)
@@ -104,23 +121,14 @@ def main() -> None:
     options = parser.parse_args()
     numbers = [str(n) for n in (options.size, options.window, options.batch)]
     with tempfile.TemporaryDirectory() as folder:
-        ours = Side(sys.executable, ["cnnseg", options.network, options.precision, *numbers], folder)
-        peer = Side(options.peer_python, [options.peer, options.network, "fp32", *numbers], folder)
-        for _ in range(options.rounds):
-            peer.once()
-            ours.once()
-        for name, side in (("CNNSeg", ours), (options.peer, peer)):
-            seconds = f"{side.median('clock'):.1f} s, {side.median('processors'):.1f} s of processors"
-            print(f"{name}: {seconds}, {side.end() / 2**30:.2f} GiB")
+        ours = Side([sys.executable, str(SIDE), "cnnseg", options.network, options.precision, *numbers], folder)
+        peer = Side([options.peer_python, str(SIDE), options.peer, options.network, "fp32", *numbers], folder)
+        in_turn(ours, peer, options.peer, options.rounds)
         if options.peer == "monai":
             found, expected = (np.load(Path(folder) / f"{name}.npy") for name in ("cnnseg", "monai"))
             print(f"labels equal in {(found == expected).mean():.6%} of the voxels")
-    print(f"within the network {ours.median('network'):.1f} of {ours.median('processors'):.1f} s of processors")
-    for what in ("clock", "processors"):
-        print(f"ratio, {what}: {peer.median(what) / ours.median(what):.2f}")
-    peak = convolution_peak(options.precision)
-    share = operations(options.network, options.size, options.window) / ours.median("network") / peak
-    print(f"convolution peak {peak / 1e9:.0f} GFLOP/s of a processor; reached {share:.0%}")
+    windows = len(Grid.over((options.size,) * 3, Inferer((options.window,) * 3, OVERLAP)))
+    report(ours, peer, windows * operations(monai_network(options.network), options.window), options.precision)
 
 
 if __name__ == "__main__":
