@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     """
     from SlicerCNNSegLib.cli.main import main as command_line
     from SlicerCNNSegLib.cli.status import SOME_FAILED, USAGE
-    from SlicerCNNSegLib.cli.terminal import say_error
+    from SlicerCNNSegLib.cli.status import say_error
     from SlicerCNNSegLib.engine.errors import CNNSegError, SettingsError
 
     try:

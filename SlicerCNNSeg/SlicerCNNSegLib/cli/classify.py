@@ -49,11 +49,11 @@ exit status: 0 all done, 1 some failed, 2 wrong usage (nothing was begun), 130 s
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``classify`` with its options."""
     parser = subparsers.add_parser(
         "classify",
-        help="classify images, regions or segments",
+        help=words,
         description="Tell how probable each of a model's classes is, and why.",
         usage="cnnseg classify INPUT... -o OUT --model ID [options]",
         epilog=EPILOG,

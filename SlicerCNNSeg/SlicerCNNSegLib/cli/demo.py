@@ -37,11 +37,11 @@ REGIONS = (
 """A box around each hippocampus, of about the size of the images that the model was trained on."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``demo``."""
     parser = subparsers.add_parser(
         "demo",
-        help="segment the hippocampi of a head that comes with nilearn",
+        help=words,
         description="Segment both hippocampi of the MNI ICBM152 head, an average of 152 people's.",
     )
     parser.add_argument(

@@ -54,11 +54,11 @@ exit status: 0 all done, 1 some failed, 2 wrong usage (nothing was begun), 130 s
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``detect`` with its options."""
     parser = subparsers.add_parser(
         "detect",
-        help="find nodules in chest CTs",
+        help=words,
         description="Find nodules in chest CTs, segment and measure them.",
         usage="cnnseg detect INPUT... -o OUT [options]",
         epilog=EPILOG,

@@ -22,11 +22,9 @@ exit status: 0 every reference was compared, 1 some are missing or failed, 2 wro
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``evaluate`` with one sub-command for each task."""
-    parser = subparsers.add_parser(
-        "evaluate", help="compare predictions with references", description="Compare predictions with references."
-    )
+    parser = subparsers.add_parser("evaluate", help=words, description="Compare predictions with references.")
     tasks = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
     _add_segmentation(tasks)
     evaluate_classification.add_parser(tasks)

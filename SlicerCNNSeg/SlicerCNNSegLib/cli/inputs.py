@@ -18,8 +18,6 @@ from .jsonlines import JsonObserver
 from .status import DONE, SOME_FAILED, STOPPED
 from .terminal import TerminalObserver
 
-REGION_OPTIONS = ("--roi", "--roi-ras")
-
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Options on what to run on."""

@@ -33,8 +33,7 @@ from pathlib import Path
 from ..engine.cohort.cases import Case
 from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
 from ..engine.cohort.telling import Together
-from .status import UsageError, one_line, status_of
-from .terminal import say_error
+from .status import UsageError, one_line, say_error, status_of
 
 SCHEMA = 1
 

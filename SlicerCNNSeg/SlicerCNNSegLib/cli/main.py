@@ -1,7 +1,7 @@
 """``cnnseg``: the command line's front door.
 
-Building the parser and listing models import no torch, MONAI, SimpleITK, scipy or matplotlib; a
-sub-command imports what it needs when it is executed.
+Only the command that is wanted is imported. Building its parser and listing models import no torch, MONAI, SimpleITK,
+scipy or matplotlib; a command imports what it needs when it is executed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import NoReturn
 
 from ..engine.errors import CNNSegError, SettingsError
 from ..engine.version import VERSION
-from . import classify, demo, detect, evaluate, models, segment
-from .inputs import REGION_OPTIONS
-from .jsonlines import emit_error
-from .status import SOME_FAILED, STOPPED, UsageError, one_line, status_of
-from .terminal import say_error
+from .status import SOME_FAILED, STOPPED, UsageError, one_line, say_error, status_of
 
-COMMANDS = (segment, classify, detect, models, evaluate, demo)
+COMMANDS = {
+    "segment": "segment images",
+    "classify": "classify images, regions or segments",
+    "detect": "find nodules in chest CTs",
+    "models": "list, show, install and check models",
+    "evaluate": "compare predictions with references",
+    "demo": "segment the hippocampi of a head that comes with nilearn",
+}
+"""Each command, in a module of its name here, and what the list of commands says of it."""
+
 TOLD_IN_JSON = (["segment"], ["classify"], ["detect"], ["models", "install"])
 """Commands that tell of errors by JSON objects, where that is asked for."""
 
@@ -41,6 +47,9 @@ examples:
 exit status: 0 all done, 1 some failed, 2 wrong usage, 130 stopped by Ctrl-C
 """
 
+REGION_OPTIONS = ("--roi", "--roi-ras")
+"""Their values may begin with a minus."""
+
 NEGATIVE_VALUE = re.compile(r"-[\d.]")
 """How a value begins that argparse would take for an option (``-40,30,...``)."""
 
@@ -53,8 +62,8 @@ class Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}; see '{self.prog} --help'.")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of ``cnnseg`` with all its sub-commands."""
+def build_parser(wanted: str) -> argparse.ArgumentParser:
+    """The parser of ``cnnseg``; of its commands the wanted one has its options."""
     parser = Parser(
         prog="cnnseg",
         description=DESCRIPTION,
@@ -64,8 +73,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cnnseg {VERSION}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+    for name, words in COMMANDS.items():
+        if name == wanted:
+            import_module(f".{name}", __package__).add_parser(subparsers, words)
+        else:
+            subparsers.add_parser(name, help=words)
     return parser
 
 
@@ -99,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = isinstance(error, CNNSegError | UsageError)
         say_error(one_line(error), error if debug else None)
         if "--json" in argv and (argv[:1] in TOLD_IN_JSON or argv[:2] in TOLD_IN_JSON):
+            from .jsonlines import emit_error
+
             emit_error(error)
         return status_of(error) if known else SOME_FAILED
 
@@ -111,7 +125,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     SettingsError
         The arguments are wrong.
     """
-    parser = build_parser()
+    parser = build_parser(argv[0] if argv else "")
     arguments, extra = parser.parse_known_args(join_negative_values(argv))
     inputs = getattr(arguments, "inputs", None)
     unknown = [text for text in extra if text.startswith("-") or inputs is None]

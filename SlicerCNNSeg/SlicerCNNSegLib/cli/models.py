@@ -15,11 +15,11 @@ from .status import DONE
 from .terminal import table
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``models`` with its actions."""
     parser = subparsers.add_parser(
         "models",
-        help="list, show, install and check models",
+        help=words,
         description="List and show models; install, remove, check and pack the user's own.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)

@@ -46,11 +46,11 @@ exit status: 0 all done, 1 some failed, 2 wrong usage (nothing was begun), 130 s
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], words: str) -> None:
     """Add ``segment`` with its options."""
     parser = subparsers.add_parser(
         "segment",
-        help="segment images",
+        help=words,
         description="Segment images with a model. One case runs after the other, or several at a time with --workers.",
         usage="cnnseg segment INPUT... -o OUT [options]",
         epilog=EPILOG,

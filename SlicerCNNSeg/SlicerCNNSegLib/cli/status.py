@@ -1,7 +1,9 @@
-"""Exit statuses, and which error leads to which."""
+"""Exit statuses, which error leads to which, and how an error is told on stderr."""
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,3 +41,10 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, CNNSegError | UsageError):
         return message
     return f"{type(error).__name__}: {message or 'no message'}; run with --debug for the traceback."
+
+
+def say_error(text: str, error: BaseException | None = None) -> None:
+    """Write ``cnnseg: error: ...`` to stderr; with ``error``, its traceback first."""
+    if error is not None:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"cnnseg: error: {text}\n")

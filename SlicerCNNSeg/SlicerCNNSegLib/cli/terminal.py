@@ -6,7 +6,6 @@ Results go to stdout; the bar, warnings and errors to stderr.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,14 +14,7 @@ from ..engine.cohort.runner import DONE, FAILED, SKIPPED, CohortResult, Outcome
 from ..engine.cohort.telling import Together
 from ..engine.wording import printable
 from .bar import Bar
-from .status import one_line
-
-
-def say_error(text: str, error: BaseException | None = None) -> None:
-    """Write ``cnnseg: error: ...`` to stderr; with ``error``, its traceback first."""
-    if error is not None:
-        sys.stderr.write("".join(traceback.format_exception(error)))
-    sys.stderr.write(f"cnnseg: error: {text}\n")
+from .status import one_line, say_error
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
