@@ -12,12 +12,14 @@ from SlicerCNNSegLib.cli.status import DONE
 
 from .check import add_data_argument
 from .progress import BarProgress
+from .smaller import add_smaller_arguments, full_path, pruned_runs_recipe, smaller
 
 if TYPE_CHECKING:
     from ..engine.data.cases import TrainingData
     from ..engine.data.label_choice import LabelChoice
     from ..engine.planning.plan import Plan
-    from ..engine.recipe import Recipe, Start
+    from ..engine.recipe import Recipe
+    from ..engine.recipe_parts import Start
     from ..engine.run_folder import RunFolder
 
 EPILOG = """\
@@ -25,6 +27,7 @@ examples:
   cnnseg-train plan DATA -o RUN --minutes 30
   cnnseg-train plan DATA -o RUN --recipe hippocampus-mr
   cnnseg-train plan DATA -o RUN --labels liver "lesion=tumour+cyst"
+  cnnseg-train plan DATA -o SMALL --from RUN --keep 0.5 --teacher RUN
   cnnseg-train run RUN
 
 Without --recipe the cases are read, and the recipe follows from what they are like, from the minutes, the memory
@@ -57,17 +60,7 @@ def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--freeze-encoder", action="store_true", help="leave the encoder's weights as they are")
     group.add_argument("--encoder-rate", type=float, default=1.0, help="the encoder's share of the learning rate")
     group.add_argument("--adapter-rank", type=int, default=0, help="train low-rank adapters of this rank alone")
-    group.add_argument(
-        "--keep",
-        type=float,
-        metavar="SHARE",
-        help="prune: start with this share of MODEL's channels, those with the largest weights, and train it on; "
-        "without --recipe by that of the run MODEL",
-    )
-    group = parser.add_argument_group("learning from another model (distillation)")
-    group.add_argument("--teacher", metavar="MODEL", help="learn this model's scores, too; as for --from")
-    group.add_argument("--teacher-weight", type=float, default=1.0, help="in the loss (default: %(default)s)")
-    group.add_argument("--temperature", type=float, default=2.0, help="of both's scores (default: %(default)s)")
+    add_smaller_arguments(parser)
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -130,9 +123,10 @@ def begin(options: argparse.Namespace, run: RunFolder) -> None:
     from ..engine.recipe import Recipe
     from ..engine.workflow import begin_run
 
+    options.recipe = options.recipe or pruned_runs_recipe(options)
     plan = None if options.recipe else _plan(options)
     recipe = Recipe.from_json(plan.recipe) if plan else _given_recipe(options)
-    recipe = replace(recipe, **chosen(options), start=_start(options))
+    recipe = smaller(replace(recipe, **chosen(options), start=_start(options)), options)
     begin_run(run, options.data, recipe, allow_empty=options.allow_empty, plan=plan)
 
 
@@ -207,54 +201,14 @@ def _chosen_labels(data: TrainingData, words: Sequence[str] | None) -> LabelChoi
 
 def _start(options: argparse.Namespace) -> Start:
     """What the options start from."""
-    from ..engine.recipe import Start
+    from ..engine.recipe_parts import Start
 
     freeze = "encoder" if options.freeze_encoder else ""
-    return Start(_full(options.start or ""), freeze, options.encoder_rate, options.adapter_rank)
-
-
-def _full(model: str) -> str:
-    """A folder by its full path, so that the run finds it from anywhere; an id as it is."""
-    return str(Path(model).resolve()) if model and Path(model).is_dir() else model
-
-
-def _pruned_runs_recipe(options: argparse.Namespace) -> str:
-    """The recipe of the run that is pruned, "" where nothing is.
-
-    Raises
-    ------
-    SettingsError
-        What is pruned is no run.
-    """
-    from SlicerCNNSegLib.engine.errors import SettingsError
-
-    if options.keep is None or not options.start:
-        return ""
-    recipe = Path(options.start) / "recipe.json"
-    if not recipe.is_file():
-        raise SettingsError(
-            f"Expected --recipe, the one that {options.start} was trained with, or the folder of a run to prune."
-        )
-    return str(recipe)
-
-
-def _compressed(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """The recipe with fewer channels and with a teacher, as far as the options say so."""
-    from ..engine.recipe import Teacher
-
-    if options.keep is not None:
-        from ..engine.transfer.pruning import smaller_recipe
-
-        recipe = smaller_recipe(recipe, options.keep)
-    if options.teacher:
-        from ..engine.transfer.teacher import with_teacher
-
-        teacher = Teacher(_full(options.teacher), temperature=options.temperature)
-        recipe = with_teacher(recipe, teacher, options.teacher_weight)
-    return recipe
+    return Start(full_path(options.start or ""), freeze, options.encoder_rate, options.adapter_rank)
 
 
 def chosen(options: argparse.Namespace) -> dict[str, float]:
-    """The recipe's fields that were given as options."""
+    """The recipe's fields that were given as options; steps alone are not stopped by the recipe's minutes."""
     names = ("steps", "minutes", "seed")
-    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    return {"minutes": 0.0, **given} if "steps" in given else given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from SlicerCNNSegLib.engine.classification.model import TASK as CLASSIFICATION
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
+
+from .recipe_parts import Classes, Detection, Start, Teacher, one_of, part_from_json
 
 if TYPE_CHECKING:
     from SlicerCNNSegLib.engine.classification.framing import Framing
@@ -37,96 +39,6 @@ CHOICES = {
     "precision": ("auto", "bf16", "fp16", "fp32"),
 }
 """What a recipe's fields may say."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a run starts from, other than fresh weights.
-
-    Parameters
-    ----------
-    model:
-        A model of the catalogue by id, a bundle folder, or a run's folder; "" starts from fresh weights.
-    freeze:
-        ``encoder`` keeps the encoder's weights as they are; "" trains all.
-    encoder_rate:
-        Share of the learning rate that the encoder gets.
-    adapter_rank:
-        Above 0 the network's own weights stay, and low-rank adapters of this rank are trained.
-    """
-
-    model: str = ""
-    freeze: str = ""
-    encoder_rate: float = 1.0
-    adapter_rank: int = 0
-
-    def __post_init__(self) -> None:
-        _one_of("start.freeze", self.freeze, ("", "encoder"))
-        if not 0 < self.encoder_rate <= 1:
-            raise SettingsError(f"Expected start.encoder_rate above 0 and up to 1, got {self.encoder_rate}.")
-        if self.adapter_rank < 0:
-            raise SettingsError(f"Expected start.adapter_rank of 0 or more, got {self.adapter_rank}.")
-        if not self.model and (self.freeze or self.adapter_rank or self.encoder_rate != 1):
-            raise SettingsError(
-                "Expected start.model, a model to start from, with freeze, encoder_rate or adapter_rank."
-            )
-
-
-@dataclass(frozen=True)
-class Classes:
-    """How a classification is learned, beyond what all tasks share.
-
-    Parameters
-    ----------
-    balanced_sampling:
-        Draw each class as often as the others; else each epoch goes once through all images.
-    label_smoothing:
-        Share of the truth that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
-    mixup:
-        Above 0 images are mixed in pairs, with shares drawn from Beta(mixup, mixup) (Zhang et al. 2018,
-        arXiv:1710.09412).
-    """
-
-    balanced_sampling: bool = False
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise SettingsError(f"Expected classes.label_smoothing from 0 to below 1, got {self.label_smoothing}.")
-        if self.mixup < 0:
-            raise SettingsError(f"Expected classes.mixup of 0 or more, got {self.mixup}.")
-
-
-@dataclass(frozen=True)
-class Detection:
-    """How a detection is learned, beyond what all tasks share.
-
-    Parameters
-    ----------
-    anchors:
-        The boxes that the network starts from: edges in voxels of network space, by level, finest first. Without any
-        they are fitted to the training data's diameters when the run is planned.
-    candidates:
-        Anchors per level, each anchor's place, of which ATSS picks those that learn an object (Zhang et al. 2020,
-        arXiv:1912.02424).
-    positive_share:
-        Of the anchors that the loss ``hard_negatives`` looks at; the others are those of the background with the
-        highest scores.
-    """
-
-    anchors: tuple[tuple[tuple[float, float, float], ...], ...] = ()
-    candidates: int = 4
-    positive_share: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.candidates < 1 or not 0 < self.positive_share < 1:
-            raise SettingsError(
-                "Expected detection.candidates of 1 or more and detection.positive_share within 0 and 1, got "
-                f"{self.candidates} and {self.positive_share}."
-            )
-        plain = tuple(tuple(tuple(float(n) for n in shape) for shape in level) for level in self.anchors)
-        object.__setattr__(self, "anchors", plain)
 
 
 @dataclass(frozen=True)
@@ -186,6 +98,8 @@ class Recipe:
         Stop after so many validations without a better one; 0 never stops early.
     start:
         What to start from.
+    teacher:
+        Of a segmentation: whom to learn from, beside the labels.
     classes:
         Of a classification; its classes themselves stand in ``model``.
     detection:
@@ -222,6 +136,7 @@ class Recipe:
     validate_every: int = 500
     patience: int = 0
     start: Start = field(default_factory=Start)
+    teacher: Teacher = field(default_factory=Teacher)
     classes: Classes = field(default_factory=Classes)
     detection: Detection = field(default_factory=Detection)
     folds: int = 5
@@ -237,14 +152,14 @@ class Recipe:
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"Expected {name} of 0 or more, got {getattr(self, name)}.")
         for name, known in CHOICES.items():
-            _one_of(name, getattr(self, name), known)
+            one_of(name, getattr(self, name), known)
         object.__setattr__(self, "patch_size", tuple(int(n) for n in self.patch_size))
         object.__setattr__(self, "preprocessing", tuple(self.preprocessing))
         for name in ("mirrored", "relabelled"):
             object.__setattr__(self, name, tuple((int(a), int(b)) for a, b in getattr(self, name)))
-        for name, kind in (("start", Start), ("classes", Classes), ("detection", Detection)):
+        for name, kind in (("start", Start), ("teacher", Teacher), ("classes", Classes), ("detection", Detection)):
             if isinstance(getattr(self, name), Mapping):
-                object.__setattr__(self, name, _part_from_json(name, kind, getattr(self, name)))
+                object.__setattr__(self, name, part_from_json(name, kind, getattr(self, name)))
         strangers = sorted({value for pair in self.mirrored for value in pair} - set(self.label_values))
         if strangers:
             raise SettingsError(
@@ -260,7 +175,12 @@ class Recipe:
             )
         if self.ignore_value in self.label_values:
             raise SettingsError(f"The label value {self.ignore_value} is ignore_value and a structure; choose another.")
-        _one_of("model.task", self.task, (SEGMENTATION, CLASSIFICATION, DETECTION))
+        one_of("model.task", self.task, (SEGMENTATION, CLASSIFICATION, DETECTION))
+        if bool(self.teacher.model) != bool(self.loss.get("distillation")):
+            raise SettingsError(
+                f"Expected a weight of distillation in the loss with teacher.model, and neither without the other, got "
+                f"{self.loss.get('distillation', 0)} and {self.teacher.model!r}."
+            )
         if self.task == CLASSIFICATION:
             size = (*self.framing.size, 1) if self.flat else self.framing.size
             if size != self.patch_size:
@@ -355,18 +275,3 @@ class Recipe:
             raise FileReadError(f"No recipe {str(name_or_file)!r}: expected one of {shipped}, or a file.") from error
         except ValueError as error:
             raise FileReadError(f"{path} is no valid JSON: {error}.") from error
-
-
-def _part_from_json(
-    name: str, kind: type[Start] | type[Classes] | type[Detection], data: Mapping[str, Any]
-) -> Start | Classes | Detection:
-    try:
-        return kind(**data)
-    except TypeError as error:
-        names = ", ".join(f.name for f in fields(kind))
-        raise SettingsError(f"Expected {names} in the recipe's {name}, got {', '.join(data)}.") from error
-
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise SettingsError(f"Expected {name} of {', '.join(map(repr, known))}, got {value!r}.")

@@ -50,6 +50,7 @@ from .training.segmentation import SegmentationTask
 from .training.task import Task
 from .training.trainer import Trainer
 from .transfer.start import start_network
+from .transfer.teacher import find_teacher
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress bar with a title."""
@@ -139,14 +140,17 @@ def train_fold(
     Raises
     ------
     SettingsError
-        See ``Trainer``.
+        See ``Trainer`` and ``find_teacher``.
     """
     training, held_out = (
         [data.reading.samples[case.id] for case in cases]
         for cases in (data.division.training(fold.number), data.division.held_out(fold.number))
     )
-    learner = start_network(recipe)
-    task: Task = TASKS[recipe.task](recipe, training, held_out, precision=hardware.precision, ranks=ranks)
+    learner, own = start_network(recipe), {}
+    if recipe.teacher.model:
+        recipe, teacher = find_teacher(recipe)
+        own["teacher"] = hardware.place(teacher, flat=recipe.flat)
+    task: Task = TASKS[recipe.task](recipe, training, held_out, precision=hardware.precision, ranks=ranks, **own)
     trainer = Trainer(
         replace(recipe, fold=fold.number),
         fold,

@@ -42,6 +42,9 @@ class NetworkFacts:
         frozen or trained more slowly.
     heads:
         The parts whose shapes depend on the number of classes: they start afresh when it changes.
+    widths:
+        The argument that takes the numbers of channels of the levels, one for each, or one number that all follow from;
+        "" where there is none, or where channels cannot be left out.
     last_features:
         The layer with the last features that still have places, which a heat map is made of; "" when
         nobody named it.
@@ -57,6 +60,7 @@ class NetworkFacts:
     levels: int = 1
     encoder: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
+    widths: str = ""
     last_features: str = ""
 
     @property

@@ -9,7 +9,7 @@ from monai.networks.blocks.convolutions import Convolution
 
 from .facts import NetworkFacts
 
-FACTS = NetworkFacts(divisible=False, deepest=2, encoder=("blocks",), heads=("head",))
+FACTS = NetworkFacts(divisible=False, deepest=2, encoder=("blocks",), heads=("head",), widths="width")
 """Any window of at least two voxels: batch normalisation needs more than one."""
 
 

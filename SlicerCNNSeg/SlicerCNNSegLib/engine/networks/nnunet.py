@@ -25,7 +25,7 @@ Sizes = Sequence[int] | int
 INSTANCE = ("instance", {"eps": 1e-5, "affine": True})
 LEAKY = ("leakyrelu", {"inplace": True})
 
-FACTS = NetworkFacts(deepest=2, heads=("head",))
+FACTS = NetworkFacts(deepest=2, heads=("head",), widths="features_per_stage")
 """Instance normalisation needs more than one voxel at the deepest level."""
 
 

@@ -13,7 +13,7 @@ from monai.networks.layers.factories import Conv, Pool
 
 from .facts import NetworkFacts
 
-FACTS = NetworkFacts(deepest=2, encoder=("down",), heads=("head",))
+FACTS = NetworkFacts(deepest=2, encoder=("down",), heads=("head",), widths="widths")
 
 
 class PlainUNet(torch.nn.Module):

@@ -18,13 +18,17 @@ from .registry import register_network
 BOTTLENECK = 2
 """``deepest`` of networks with instance or batch normalisation there: one voxel alone has no spread."""
 
-_SEGRESNET = NetworkFacts(encoder=("convInit", "down_layers"), heads=("conv_final",))
+_SEGRESNET = NetworkFacts(encoder=("convInit", "down_layers"), heads=("conv_final",), widths="init_filters")
 
 
 def register() -> None:
     """Register them."""
     for builder, facts, refine in (
-        (nets.AttentionUnet, NetworkFacts(deepest=BOTTLENECK, heads=("model.2",)), _attention_unet),
+        (
+            nets.AttentionUnet,
+            NetworkFacts(deepest=BOTTLENECK, heads=("model.2",), widths="channels"),
+            _attention_unet,
+        ),
         (
             nets.BasicUNet,  # pads odd sides itself
             NetworkFacts(
@@ -33,6 +37,7 @@ def register() -> None:
                 deepest=BOTTLENECK,
                 encoder=("conv_0", "down_1", "down_2", "down_3", "down_4"),
                 heads=("final_conv",),
+                widths="features",
             ),
             None,
         ),
@@ -42,6 +47,7 @@ def register() -> None:
                 deepest=BOTTLENECK,
                 encoder=("input_block", "downsamples", "bottleneck"),
                 heads=("output_block", "deep_supervision_heads"),
+                widths="filters",
             ),
             _dynunet,
         ),
@@ -52,6 +58,7 @@ def register() -> None:
                 _SEGRESNET,
                 classes={SEGMENTATION: "out_channels", CLASSIFICATION: "num_classes"},
                 heads=("conv_final", "classifier"),
+                widths="",
             ),
             _multitask,
         ),
@@ -70,7 +77,7 @@ def register() -> None:
             NetworkFacts(stride=(32,), deepest=BOTTLENECK, encoder=("swinViT",), heads=("out",)),
             None,
         ),
-        (nets.UNet, NetworkFacts(deepest=BOTTLENECK, heads=("model.2",)), _unet),
+        (nets.UNet, NetworkFacts(deepest=BOTTLENECK, heads=("model.2",), widths="channels"), _unet),
         (nets.UNETR, NetworkFacts(stride=(16,), encoder=("vit",), heads=("out",)), _unetr),
         (
             nets.VNet,

@@ -49,12 +49,18 @@ class Scored:
         ``(class,)``: how much a voxel of each class counts in the terms that sum over voxels.
     total:
         Sums a tensor over all processes.
+    taught:
+        What a teacher gave for the same, like ``logits``; None without one.
+    temperature:
+        See ``distillation``.
     """
 
     logits: torch.Tensor
     truth: torch.Tensor
     weights: torch.Tensor
     total: Total
+    taught: torch.Tensor | None = None
+    temperature: float = 1.0
 
     def overlaps(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Per structure, over the batch: true positive, false positive and false negative volume, softly."""
@@ -108,8 +114,27 @@ def boundary(scored: Scored) -> torch.Tensor:
     return scored.voxel_mean(1 + BORDER_WEIGHT * beside_border(scored.truth), scored.surprise())
 
 
+def distillation(scored: Scored) -> torch.Tensor:
+    """T^2 KL(p || q), p and q being the softmax of the teacher's and of the network's scores by the temperature T.
+
+    After Hinton et al., Distilling the knowledge in a neural network, arXiv:1503.02531 (2015); T^2 keeps the gradients
+    as large as those of the other terms.
+
+    Raises
+    ------
+    SettingsError
+        There is no teacher.
+    """
+    if scored.taught is None:
+        raise SettingsError("Expected a teacher for the loss distillation; name one in the recipe's teacher.model.")
+    temperature = scored.temperature
+    network, teacher = ((one / temperature).log_softmax(1) for one in (scored.logits, scored.taught))
+    divergence = functional.kl_div(network, teacher, reduction="none", log_target=True).sum(1)
+    return scored.voxel_mean(temperature**2, divergence)
+
+
 TERMS: Mapping[str, Callable[[Scored], torch.Tensor]] = {
-    term.__name__: term for term in (dice, tversky, cross_entropy, focal, boundary)
+    term.__name__: term for term in (dice, tversky, cross_entropy, focal, boundary, distillation)
 }
 
 
@@ -126,6 +151,8 @@ class SegmentationLoss(torch.nn.Module):
         ``(class,)``; see ``balanced_weights``.
     total:
         Sums a tensor over all processes.
+    temperature:
+        Of ``distillation``.
 
     Raises
     ------
@@ -136,7 +163,11 @@ class SegmentationLoss(torch.nn.Module):
     class_weights: torch.Tensor
 
     def __init__(
-        self, terms: Mapping[str, float], class_weights: torch.Tensor, total: Total = lambda part: part
+        self,
+        terms: Mapping[str, float],
+        class_weights: torch.Tensor,
+        total: Total = lambda part: part,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         unknown = sorted(set(terms) - set(TERMS))
@@ -145,10 +176,16 @@ class SegmentationLoss(torch.nn.Module):
         if not any(terms.values()) or min(terms.values()) < 0:
             raise SettingsError(f"Expected weights of the loss's terms above 0, got {dict(terms)}.")
         self._terms = [(TERMS[name], weight) for name, weight in terms.items() if weight]
-        self._total = total
+        self._total, self._temperature = total, temperature
         self.register_buffer("class_weights", class_weights)
 
-    def forward(self, output: torch.Tensor, label: torch.Tensor, contoured: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        output: torch.Tensor,
+        label: torch.Tensor,
+        contoured: torch.Tensor,
+        taught: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Scalar loss.
 
         Parameters
@@ -160,12 +197,16 @@ class SegmentationLoss(torch.nn.Module):
             ``(batch, 1, *space)`` class indices.
         contoured:
             ``(batch, class)``: False for structures that were not contoured.
+        taught:
+            A teacher's scores, ``(batch, class, *space)``: those of all levels are held against them.
         """
+        taught = None if taught is None else merge_uncontoured(taught.float(), contoured)
         levels = output.float().unbind(1) if output.ndim == label.ndim + 1 else (output.float(),)
         shares = [0.5**depth for depth in range(len(levels))]
         losses = []
         for share, level in zip(shares, levels, strict=True):
-            scored = Scored(merge_uncontoured(level, contoured), label[:, 0], self.class_weights, self._total)
+            logits = merge_uncontoured(level, contoured)
+            scored = Scored(logits, label[:, 0], self.class_weights, self._total, taught, self._temperature)
             total = torch.stack([weight * term(scored) for term, weight in self._terms]).sum()
             losses.append(share / sum(shares) * total)
         return torch.stack(losses).sum()

@@ -31,6 +31,8 @@ class SegmentationTask:
         ``bf16``, ``fp16`` or ``fp32``: of the validation.
     ranks:
         The processes that share the work.
+    teacher:
+        The recipe's, on the device of the training; see ``transfer/teacher.py``.
     """
 
     metric = "dice"
@@ -43,14 +45,16 @@ class SegmentationTask:
         *,
         precision: str = "fp32",
         ranks: Ranks = ALONE,
+        teacher: torch.nn.Module | None = None,
     ) -> None:
+        self._teacher = teacher
         self._sampler = Sampler(training, recipe, ranks)
         self._held_out, self._ranks, self._autocast = validation[ranks.rank :: ranks.size], ranks, AUTOCAST[precision]
         self._columns = [f"{self.metric} {label['name']}" for label in recipe.model["labels"]]
         weights = torch.ones(1 + len(self._columns))
         if recipe.class_weights == "balanced":
             weights = balanced_weights(count_voxels(training, len(weights)))
-        self._loss = SegmentationLoss(recipe.loss, weights, ranks.total)
+        self._loss = SegmentationLoss(recipe.loss, weights, ranks.total, recipe.teacher.temperature)
         self._inferer = Inferer(
             recipe.patch_size, overlap=float(recipe.inference["overlap"]), slices=1 if recipe.flat else 0
         )
@@ -61,7 +65,15 @@ class SegmentationTask:
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """See ``losses.py``."""
-        return self._loss.to(output.device)(output, batch["label"], batch["contoured"])
+        taught = None if self._teacher is None else self._ask(self._teacher, batch["image"])
+        return self._loss.to(output.device)(output, batch["label"], batch["contoured"], taught)
+
+    def _ask(self, teacher: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+        """A teacher's scores for what the network has just seen."""
+        enabled = self._autocast is not None
+        with torch.no_grad(), torch.autocast(image.device.type, self._autocast, enabled=enabled):
+            scores: torch.Tensor = teacher(image)
+        return scores
 
     def score(self, network: torch.nn.Module) -> Mapping[str, float]:
         """Mean Dice over structures and cases, and that of each structure by its name."""

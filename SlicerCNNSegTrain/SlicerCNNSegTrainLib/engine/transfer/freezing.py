@@ -9,7 +9,7 @@ import torch
 
 from SlicerCNNSegLib.engine.errors import SettingsError
 
-from ..recipe import Start
+from ..recipe_parts import Start
 from ..training.optimizer import RATE_SHARE
 
 

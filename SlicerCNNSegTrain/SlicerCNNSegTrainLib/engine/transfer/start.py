@@ -11,10 +11,12 @@ import torch
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.networks import build_network, check_window, facts_of
 
-from ..recipe import Recipe, Start
+from ..recipe import Recipe
+from ..recipe_parts import Start
 from .adapters import adapter_state, add_adapters, learned_names, merge_adapters
 from .freezing import parameter_groups, set_training
 from .loading import TransferReport, load_partially
+from .pruning import pruned_source
 from .source import resolve_source
 
 BASE = "base"
@@ -91,7 +93,8 @@ def start_network(recipe: Recipe) -> Learner:
     network, start, encoder = build_network(recipe.network), recipe.start, facts_of(recipe.network).encoder
     if not start.model:
         return Learner(network, parameter_groups(network, encoder, start), start, encoder)
-    report = load_partially(network, resolve_source(start), recipe.network)
+    source = resolve_source(start)
+    report = load_partially(network, pruned_source(source, recipe) if start.prune else source, recipe.network)
     if start.adapter_rank:
         add_adapters(network, start.adapter_rank, report.fresh)
     return Learner(network, parameter_groups(network, encoder, start, report.fresh), start, encoder, report)

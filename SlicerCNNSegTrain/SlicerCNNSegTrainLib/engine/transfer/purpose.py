@@ -1,0 +1,91 @@
+"""What a segmentation's weights are for: without this they can be started from, but neither pruned nor asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.package import OWN, ModelPackage
+from SlicerCNNSegLib.engine.preprocess import Preprocessing
+
+from ..recipe import SEGMENTATION, Recipe
+
+if TYPE_CHECKING:
+    from .source import Source
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """A network and what it was trained on.
+
+    Parameters
+    ----------
+    network:
+        Its definition.
+    labels:
+        Value and name of each structure, in the order of the network's scores.
+    channels:
+        Names, in order.
+    preprocessing:
+        Of the images.
+    """
+
+    network: Mapping[str, Any]
+    labels: tuple[tuple[int, str], ...]
+    channels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe) -> Purpose | None:
+        """Of what a recipe trains; None of another task than segmentation."""
+        if recipe.task != SEGMENTATION:
+            return None
+        labels = tuple((int(label["value"]), str(label["name"])) for label in recipe.model["labels"])
+        return cls(recipe.network, labels, recipe.channel_names, recipe.prepared)
+
+    @classmethod
+    def of_package(cls, package: ModelPackage) -> Purpose | None:
+        """Of a model; None of another task, and of a form that others made."""
+        if package.task != SEGMENTATION or package.form != OWN:
+            return None
+        labels = tuple((label.value, label.name) for label in package.labels)
+        channels = tuple(channel.name for channel in package.channels)
+        prepared = Preprocessing.from_transforms(package.inference["preprocessing"]["transforms"])
+        return cls(package.inference["network_def"], labels, channels, prepared)
+
+    @classmethod
+    def of(cls, source: Source, what: str) -> Purpose:
+        """Of weights; ``what`` is to be done with them.
+
+        Raises
+        ------
+        SettingsError
+            It is not known.
+        """
+        if source.purpose is None:
+            raise SettingsError(
+                f"Expected a segmentation of CNNSeg's own to {what}, with its recipe or its configs, but "
+                f"{source.text()} is none; choose another model."
+            )
+        return source.purpose
+
+    def check_for(self, recipe: Recipe, source: Source, what: str) -> None:
+        """See that a recipe has the same labels, channels and preprocessing.
+
+        Raises
+        ------
+        SettingsError
+            It has not, or is no segmentation.
+        """
+        wanted = Purpose.of_recipe(recipe)
+        if wanted is None:
+            raise SettingsError(f"Expected a segmentation to {what} a model for, got a {recipe.task}; leave it out.")
+        for field in fields(self):
+            here, there = getattr(wanted, field.name), getattr(self, field.name)
+            if field.name != "network" and here != there:
+                raise SettingsError(
+                    f"Expected a model with the recipe's {field.name} to {what}, {here}, but {source.text()} has "
+                    f"{there}; choose another model, or its own recipe."
+                )
