@@ -16,16 +16,14 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from SlicerCNNSegLib.engine.catalogue import list_models, user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError
-from SlicerCNNSegLib.engine.files.paths import safe_name
-from SlicerCNNSegLib.engine.settings import DEVICES
 from SlicerCNNSegLib.widgets.help_text import LIBRARIES, MORE
 from SlicerCNNSegLib.widgets.packages import REQUIREMENTS, ensure_packages
 from SlicerCNNSegLib.widgets.process_job import JobEnd, ProcessJob
 from SlicerCNNSegLib.worker.processes import MODULE_FOLDER, child_environment, child_python
 from SlicerCNNSegTrainLib.command import (
     LIBRARY_FOLDER,
+    RECIPES,
     VARIABLES,
     TrainingRequest,
     parse_error,
@@ -37,11 +35,15 @@ from SlicerCNNSegTrainLib.scene.cases import find_cases
 from SlicerCNNSegTrainLib.scene.dataset import label_table, write_dataset
 from SlicerCNNSegTrainLib.widgets.cases_section import CasesSection
 from SlicerCNNSegTrainLib.widgets.end_words import CHECKING, EXPORTING, PLANNING, TRAINING, end_in_words
+from SlicerCNNSegTrainLib.widgets.labels_section import LabelsSection
+from SlicerCNNSegTrainLib.widgets.places_section import PlacesSection
 from SlicerCNNSegTrainLib.widgets.plan_section import PlanSection
 from SlicerCNNSegTrainLib.widgets.progress_section import ProgressSection
 from SlicerCNNSegTrainLib.widgets.results_section import ResultsSection
-from SlicerCNNSegTrainLib.widgets.run_state import RunState, data_of, has_weights, own_folder, state_of
+from SlicerCNNSegTrainLib.widgets.run_state import RECIPE, RunState, data_of, has_weights, learned_values, state_of
 from SlicerCNNSegTrainLib.widgets.run_watch import CHECK, CURVES, EVALUATION, PLAN, SHEET, RunWatch
+from SlicerCNNSegTrainLib.widgets.scene_cases import scene_contents
+from SlicerCNNSegTrainLib.widgets.settings_section import SettingsSection
 
 
 class SlicerCNNSegTrain(ScriptedLoadableModule):
@@ -82,17 +84,15 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SlicerCNNSegTrainLogic(self._showLine, self._showEnd)
         self._task, self._stopping, self._problem = "", False, ""
-        self._run, self._proposedName = None, ""
-        self._fillChoices()
+        self._run = None
+        self._settings = SettingsSection(self.ui, self._update)
+        self._labels = LabelsSection(self.ui, SlicerCNNSegTrainLogic, self._labelsChosen)
         self._plan = PlanSection(self.ui)
         self._progress = ProgressSection(self.ui, slicer.mrmlScene)
         self._results = ResultsSection(self.ui, slicer.mrmlScene)
         self._watch = RunWatch(self._showNew)
         self._cases = CasesSection(self.ui, slicer.mrmlScene, self._dataChosen)
-        self.ui.nameLineEdit.textChanged.connect(self._nameChosen)
-        self.ui.runPathEdit.currentPathChanged.connect(self._runChosen)
-        self.ui.modelPathEdit.currentPathChanged.connect(self._update)
-        self.ui.startComboBox.currentIndexChanged.connect(self._update)
+        self._places = PlacesSection(self.ui, self._runChosen, self._update)
         self.ui.checkButton.clicked.connect(self.onCheckButton)
         self.ui.planButton.clicked.connect(self.onPlanButton)
         self.ui.editButton.clicked.connect(self.onEditButton)
@@ -104,7 +104,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def enter(self):
         """Called each time the user opens this module."""
-        self._fillModels()
+        self._settings.refresh_models()
         self._cases.refresh()
         self._watch.look()
         self._update()
@@ -115,6 +115,7 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded: no process is left behind."""
         self._watch.close()
+        self._labels.close()
         self.logic.close()
         self.removeObservers()
 
@@ -183,58 +184,26 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         return TrainingRequest(
             data=(data_of(self._run) if self._run else None) or self._cases.data,
             run=self._run,
-            model=Path(self.ui.modelPathEdit.currentPath),
-            recipe=self.ui.recipeComboBox.currentText if self.ui.recipeComboBox.currentIndex else "",
-            minutes=self.ui.minutesSpinBox.value,
-            start=self._startModel(),
-            freeze_encoder=self.ui.freezeCheckBox.checked,
-            adapter_rank=self.ui.adapterSpinBox.value,
-            allow_empty=self.ui.allowEmptyCheckBox.checked,
-            absent_not_contoured=self.ui.absentCheckBox.checked,
-            device=self.ui.deviceComboBox.currentText,
+            model=self._places.model,
+            task=self._labels.task,
+            labels=self._labels.chosen,
+            **self._settings.choices(),
         )
 
-    def _startModel(self):
-        index = self.ui.startComboBox.currentIndex
-        return self._models[index - 1].id if index > 0 else ""
-
-    def _fillChoices(self):
-        self._models = []
-        self.ui.startComboBox.addItem(_("Scratch"))
-        self.ui.recipeComboBox.addItem(_("Made for the data"))
-        for name in shipped_recipes():
-            self.ui.recipeComboBox.addItem(name)
-        for name in DEVICES:
-            self.ui.deviceComboBox.addItem(name)
-
-    def _fillModels(self):
-        """List the models to start from anew: a training may have added one."""
-        chosen = self._startModel()
-        usable = [entry.package for entry in list_models() if entry.package]
-        self._models = [package for package in usable if package.task == "segmentation"]
-        while self.ui.startComboBox.count > 1:
-            self.ui.startComboBox.removeItem(1)
-        for package in self._models:
-            self.ui.startComboBox.addItem(package.title)
-        ids = ["", *[package.id for package in self._models]]
-        self.ui.startComboBox.currentIndex = ids.index(chosen) if chosen in ids else 0
-
     def _dataChosen(self):
-        """Propose the data's name for model and run, unless the user gave one."""
-        data = self._cases.data
-        if data is not None and self.ui.nameLineEdit.text in ("", self._proposedName):
-            self._proposedName = safe_name(data.stem if data.suffix == ".csv" else data.name)
-            self.ui.nameLineEdit.text = self._proposedName
-        self._update()
+        """Propose the data's name for model and run, and offer its labels."""
+        self._places.propose(self._cases.data)
+        self._labels.show(self._cases.contents, self._cases.data)
+        self._labelsChosen()
 
-    def _nameChosen(self, _text=None):
-        name = self.ui.nameLineEdit.text
-        self.ui.modelPathEdit.currentPath = str(user_models_folder() / safe_name(name)) if name else ""
-        self.ui.runPathEdit.currentPath = str(own_folder("runs") / safe_name(name)) if name else ""
+    def _labelsChosen(self):
+        """Offer what there is for the task."""
+        self._settings.turn_to(self._labels.task)
+        self._update()
 
     def _runChosen(self, _path=None):
         """Show all that there is of the chosen run."""
-        self._run = Path(self.ui.runPathEdit.currentPath) if self.ui.runPathEdit.currentPath else None
+        self._run = self._places.run
         self.ui.statusLabel.text = ""
         for section in (self._plan, self._progress, self._results):
             section.clear()
@@ -255,12 +224,13 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._progress.show_curves(path, live=self.logic.running)
         elif name == EVALUATION:
             self._results.show(path)
-            self._results.offer(Path(self.ui.modelPathEdit.currentPath))
+            self._results.offer(self._places.model)
 
     def _update(self, _value=None):
-        running, missing = self.logic.running, self._missing()
         state = state_of(self._run) if self._run else RunState.NEW
         new = state is RunState.NEW
+        self._fixLabels(new)
+        running, missing = self.logic.running, self._missing()
         self.ui.startButton.text = _("Resume") if state is RunState.BEGUN else _("Start")
         self.ui.startButton.enabled = not running and not missing
         self.ui.startButton.toolTip = missing or _("Train the network, and export the model.")
@@ -274,11 +244,8 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.casesCollapsibleButton.enabled = not running
         self.ui.setupCollapsibleButton.enabled = not running
         self.ui.advancedCollapsibleButton.enabled = not running
-        for name in ("startComboBox", "recipeComboBox", "minutesSpinBox", "allowEmptyCheckBox", "absentCheckBox"):
-            getattr(self.ui, name).enabled = new
-        begins = new and self.ui.startComboBox.currentIndex > 0
-        for decided in (self.ui.freezeCheckBox, self.ui.adapterSpinBox):
-            decided.enabled = begins
+        self.ui.taskComboBox.enabled = new
+        self._settings.enable(new=new)
         hints = {
             RunState.NEW: missing,
             RunState.PLANNED: _("Planned: the recipe in the run folder decides. Edit it, or discard the plan."),
@@ -287,12 +254,27 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.hintLabel.text = hints[state]
         self.ui.hintLabel.visible = bool(hints[state]) and not running
 
+    def _fixLabels(self, new):
+        """Let labels be chosen as long as no recipe has done so."""
+        data = self._cases.data
+        if not new:
+            mine = data is not None and data_of(self._run) == data.resolve()
+            learned = learned_values(self._run / RECIPE) if mine else frozenset()
+            self._labels.fix(_("The run's recipe decides."), learned)
+        elif self._settings.recipe:
+            learned = learned_values(RECIPES / f"{self._settings.recipe}.json")
+            self._labels.fix(_("The chosen recipe decides."), learned)
+        else:
+            self._labels.fix("")
+
     def _missing(self):
         """What must be chosen before training, or an empty text."""
         planned = self._run is not None and data_of(self._run) is not None
         if not planned and self._cases.missing:
             return self._cases.missing
-        if not self._run or not self.ui.modelPathEdit.currentPath:
+        if not planned and self._labels.missing:
+            return self._labels.missing
+        if self._places.missing:
             return _("Give a name.")
         return ""
 
@@ -309,16 +291,16 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
                 self._cases.show_report(self._report)
         else:
             self._watch.stop()
-            self._results.offer(Path(self.ui.modelPathEdit.currentPath))
+            self._results.offer(self._places.model)
         self.ui.statusLabel.text = self._endWords(end)
-        self._fillModels()
+        self._settings.refresh_models()
         self._update()
 
     def _endWords(self, end):
         if self._task == CHECKING and end.status and self._report.exists() and not self._problem and not self._stopping:
             return _("The data has errors: see the rows in red.")
         begun = self._task == TRAINING and state_of(self._run) is RunState.BEGUN
-        model = Path(self.ui.modelPathEdit.currentPath).name
+        model = self._places.model.name
         return end_in_words(self._task, end, model, stopped=self._stopping, begun=begun, problem=self._problem)
 
 
@@ -375,7 +357,7 @@ class SlicerCNNSegTrainTest(ScriptedLoadableModuleTest):
 
     def test_Recipes(self):
         """There is a recipe to train with."""
-        assert shipped_recipes()
+        assert shipped_recipes("segmentation")
 
     def test_NothingRunsUnasked(self):
         """A fresh logic runs nothing, and closing it is no error."""
@@ -391,6 +373,8 @@ class SlicerCNNSegTrainTest(ScriptedLoadableModuleTest):
         slicer.util.updateVolumeFromArray(truth, (slicer.util.arrayFromVolume(volume) > 200).astype(np.uint8))
         found = find_cases(slicer.mrmlScene)
         assert [case.name for case in found.cases] == ["Head"]
+        [label] = scene_contents(found).labels["segmentation"]
+        assert label.cases == 1
         with tempfile.TemporaryDirectory() as temporary:
             written = write_dataset(found.cases, label_table(found.cases), Path(temporary) / "data")
             assert list(written.voxels["Head"].values()) == [6 * 7 * 8 - 201]

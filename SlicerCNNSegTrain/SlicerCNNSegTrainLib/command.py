@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class TrainingRequest:
         A structure that a label does not hold is not learned as background there.
     device:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    task:
+        ``segmentation``, ``detection`` or ``classification``; empty for the one that the data allows.
+    labels:
+        Names of the labels to learn; empty for all, and for a shipped recipe, which has its own.
     """
 
     data: Path
@@ -65,6 +70,8 @@ class TrainingRequest:
     allow_empty: bool = False
     absent_not_contoured: bool = False
     device: str = "auto"
+    task: str = ""
+    labels: tuple[str, ...] = ()
 
     def check(self, report: Path) -> list[str]:
         """Arguments that check the data, and write what was found."""
@@ -91,8 +98,11 @@ class TrainingRequest:
     def _choices(self) -> list[str]:
         """What decides the recipe."""
         arguments = ["--minutes", f"{self.minutes:g}", "--device", self.device]
+        arguments += ["--task", self.task] if self.task else []
         if self.recipe:
             arguments += ["--recipe", self.recipe]
+        else:
+            arguments += [f"--labels={label}" for label in self.labels]
         if self.start:
             arguments += ["--from", self.start, *["--freeze-encoder"] * self.freeze_encoder]
             arguments += ["--adapter-rank", str(self.adapter_rank)] if self.adapter_rank else []
@@ -125,6 +135,12 @@ def parse_error(line: str) -> str:
     return line.removeprefix(ERROR) if line.startswith(ERROR) else ""
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the shipped recipes."""
-    return sorted(path.stem for path in RECIPES.glob("*.json"))
+def count_labels(data: Path, output: Path) -> list[str]:
+    """Arguments that write what there is to learn in the data."""
+    return ["labels", str(data), "-o", str(output)]
+
+
+def shipped_recipes(task: str) -> list[str]:
+    """Names of the shipped recipes for a task."""
+    models = {path.stem: json.loads(path.read_text(encoding="utf-8"))["model"] for path in RECIPES.glob("*.json")}
+    return sorted(name for name, model in models.items() if model["task"] == task)

@@ -100,6 +100,24 @@ def a_panel(desktop: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def count_delay_ms() -> int:
+    """Label files are read by a process, which only the tests that wait for it need."""
+    return 10**6
+
+
+@pytest.fixture
+def a_training_panel(
+    desktop: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count_delay_ms: int
+) -> Iterator[Any]:
+    """The training panel, opened, with models of its own."""
+    monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr("SlicerCNNSegTrainLib.widgets.labels_section.COUNT_DELAY_MS", count_delay_ms)
+    panel = desktop.open("SlicerCNNSegTrain")
+    yield panel
+    desktop.close(panel)
+
+
+@pytest.fixture
 def behaviour(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Behaviour:
     """The panel's worker is a real process whose runs do what this says, from then on."""
     made = Behaviour(tmp_path)

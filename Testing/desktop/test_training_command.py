@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from SlicerCNNSegTrainLib.cli.main import build_parser
@@ -34,6 +35,14 @@ def test_every_choice_is_handed_on():
         assert (options.recipe, options.minutes, options.start) == ("hippocampus-mr", 7.5, "tiny-mr")
         assert (options.freeze_encoder, options.adapter_rank) == (True, 4)
         assert (options.allow_empty, options.absent_not_contoured, options.device) == (True, True, "cpu")
+
+
+def test_labels_are_handed_on_one_by_one_and_none_beside_a_recipe():
+    chosen = replace(PLAIN, task="segmentation", labels=("Lung, left", "-odd"))
+    for options in (parsed(chosen.begin()), parsed(chosen.plan())):
+        assert (options.task, options.labels) == ("segmentation", ["Lung, left", "-odd"])
+    options = parsed(replace(chosen, recipe="hippocampus-mr").begin())
+    assert (options.recipe, options.labels) == ("hippocampus-mr", None)
 
 
 def test_without_a_model_nothing_is_frozen():
@@ -72,4 +81,6 @@ def test_lines_of_the_command():
 
 
 def test_there_are_recipes():
-    assert "hippocampus-mr" in shipped_recipes()
+    assert "hippocampus-mr" in shipped_recipes("segmentation")
+    assert shipped_recipes("detection") == ["nodule-detection-demo"]
+    assert "hippocampus-mr" not in shipped_recipes("classification")

@@ -54,14 +54,6 @@ run.mkdir(parents=True)
 
 
 @pytest.fixture
-def a_training_panel(desktop, monkeypatch, tmp_path):
-    monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
-    panel = desktop.open("SlicerCNNSegTrain")
-    yield panel
-    desktop.close(panel)
-
-
-@pytest.fixture
 def a_dataset(tmp_path):
     """A folder with two cases, whose files nobody reads here."""
     for place in ("imagesTr", "labelsTr"):
@@ -147,12 +139,13 @@ def test_the_data_names_model_and_run_until_the_user_does(a_filled_panel, a_data
 
 def test_what_is_chosen_is_what_is_asked_for(a_filled_panel, a_dataset, tmp_path):
     ui = a_filled_panel.ui
-    plain = TrainingRequest(a_dataset, tmp_path / "runs" / "liver", tmp_path / "models" / "liver")
+    run, model = tmp_path / "runs" / "liver", tmp_path / "models" / "liver"
+    plain = TrainingRequest(a_dataset, run, model, task="segmentation")
     assert a_filled_panel._chosen() == plain
     ui.recipeComboBox.currentIndex = 1
     ui.minutesSpinBox.value, ui.deviceComboBox.currentIndex = 2.5, 1
     ui.allowEmptyCheckBox.checked = ui.absentCheckBox.checked = True
-    chosen = {"recipe": shipped_recipes()[0], "minutes": 2.5, "device": DEVICES[1]}
+    chosen = {"recipe": shipped_recipes("segmentation")[0], "minutes": 2.5, "device": DEVICES[1]}
     assert a_filled_panel._chosen() == replace(plain, allow_empty=True, absent_not_contoured=True, **chosen)
 
 
@@ -303,10 +296,10 @@ def test_freezing_needs_a_model_to_start_from(desktop, monkeypatch, a_models_fol
     ui.startComboBox.currentIndex = 1
     assert ui.freezeCheckBox.enabled
     ui.freezeCheckBox.checked, ui.adapterSpinBox.value = True, 4
-    chosen = panel._startModel()
-    assert chosen == panel._models[0].id
+    chosen = panel._settings.start
+    assert chosen == "tiny-mr"
     panel.enter()
-    assert panel._startModel() == chosen
+    assert panel._settings.start == chosen
     desktop.close(panel)
 
 
@@ -322,3 +315,12 @@ def test_the_modules_own_test_passes(desktop):
     import SlicerCNNSegTrain
 
     SlicerCNNSegTrain.SlicerCNNSegTrainTest().runTest()
+
+
+def test_a_check_needs_no_name(desktop, a_filled_panel, launch):
+    launch(WRITE_CHECK)
+    a_filled_panel.ui.nameLineEdit.text = ""
+    a_filled_panel.ui.checkButton.click()
+    wait(desktop, a_filled_panel)
+    assert a_filled_panel.ui.casesLabel.text == "3 cases checked; errors: 1, warnings: 2."
+    assert a_filled_panel.ui.startButton.toolTip == "Give a name."

@@ -17,14 +17,6 @@ NEXT = "20,0.7,0.001,0.75,0.75,10\n"
 
 
 @pytest.fixture
-def a_training_panel(desktop, monkeypatch, tmp_path):
-    monkeypatch.setenv("CNNSEG_MODELS", str(tmp_path / "models"))
-    panel = desktop.open("SlicerCNNSegTrain")
-    yield panel
-    desktop.close(panel)
-
-
-@pytest.fixture
 def two_boxes(desktop):
     from desktop.boxes_in_scene import add_box
 

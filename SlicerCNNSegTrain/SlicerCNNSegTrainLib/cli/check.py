@@ -12,6 +12,7 @@ from SlicerCNNSegLib.cli.json_file import json_file
 from SlicerCNNSegLib.cli.status import DONE, SOME_FAILED
 
 from .progress import BarProgress
+from .task import task_to_plan
 
 if TYPE_CHECKING:
     from ..engine.checking.findings import CheckReport
@@ -65,7 +66,6 @@ def execute(options: argparse.Namespace) -> int:
     from ..engine.checking.findings import ERROR
     from ..engine.recipe import CLASSIFICATION, DETECTION, Recipe
     from .check_table import check_text, findings_text, images_text, marks_text
-    from .plan import task_to_plan
 
     with json_file(options.output) if options.output else nullcontext() as part:
         recipe = Recipe.read(options.recipe) if options.recipe else None

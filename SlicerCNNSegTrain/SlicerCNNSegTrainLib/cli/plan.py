@@ -13,6 +13,7 @@ from SlicerCNNSegLib.cli.status import DONE
 from .check import add_data_argument
 from .progress import BarProgress
 from .smaller import add_smaller_arguments, full_path, pruned_runs_recipe, smaller
+from .task import task_to_plan
 
 if TYPE_CHECKING:
     from ..engine.data.cases import TrainingData
@@ -166,26 +167,6 @@ def _plan(options: argparse.Namespace) -> Plan:
     plan = plan_data(data, reading, budget, wishes)
     print(f"{task}\n{plan.text()}")
     return plan
-
-
-def task_to_plan(data: Path, wanted: str) -> str:
-    """In words, that the data is for a segmentation, and why: for other tasks no recipe can be made.
-
-    Raises
-    ------
-    CNNSegError
-        It is for another task, or for none.
-    """
-    from SlicerCNNSegLib.engine.errors import SettingsError
-
-    from ..engine.data.tasks import choose_task
-    from ..engine.recipe import SEGMENTATION, shipped_recipes
-
-    task, why = choose_task(data, wanted)
-    if task != SEGMENTATION:
-        known = ", ".join(shipped_recipes(task))
-        raise SettingsError(f"Expected --recipe for a {task} ({why}): {known}, or a file.")
-    return f"Task: {task}, {why}."
 
 
 def _chosen_labels(data: TrainingData, words: Sequence[str] | None) -> LabelChoice | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -12,23 +11,17 @@ from slicer.i18n import tr as _
 from .tables import ERROR, WARNING, Row
 
 if TYPE_CHECKING:
+    from ..engine.data.contents import Contents
     from ..scene.cases import SceneCases
 
 ORDER = {ERROR: 0, WARNING: 1, "": 2}
 """What is to be looked at comes first."""
 
 
-def listed_rows(data: Path) -> list[Row]:
-    """The cases of a folder or table, unread.
-
-    Raises
-    ------
-    CNNSegError
-        They cannot be listed.
-    """
-    from ..engine.data.read import read_data
-
-    return [Row((case.id, case.split, _("not checked"))) for case in read_data(data).cases]
+def listed_rows(contents: Contents) -> list[Row]:
+    """The cases of a folder or table, unread; they are the same for every task."""
+    cases = next(iter(contents.cases.values()), ())
+    return [Row((name, split, _("not checked"))) for name, split in cases]
 
 
 def scene_rows(found: SceneCases) -> list[Row]:

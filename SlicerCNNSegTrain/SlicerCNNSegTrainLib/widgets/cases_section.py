@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
@@ -14,8 +15,11 @@ from SlicerCNNSegLib.engine.errors import Cancelled, CNNSegError
 from ..scene.cases import SceneCases, find_cases
 from .case_rows import checked_rows, checked_words, listed_rows, scene_rows
 from .run_state import free_folder, own_folder
-from .scene_cases import write_scene_cases
+from .scene_cases import scene_contents, write_scene_cases
 from .tables import Row, fill_table
+
+if TYPE_CHECKING:
+    from ..engine.data.contents import Contents
 
 FOLDER, TABLE, SCENE = range(3)
 """Where cases come from, in the order of the combo box."""
@@ -36,6 +40,8 @@ class CasesSection:
 
     def __init__(self, ui, scene, on_changed: Callable[[], None]) -> None:
         self.ui, self._scene, self._on_changed = ui, scene, on_changed
+        self.contents: Contents | None = None
+        """What there is to learn; None where no cases are listed."""
         for text in (_("A folder"), _("A table (CSV)"), _("The scene")):
             ui.sourceComboBox.addItem(text)
         ui.sourceComboBox.currentIndexChanged.connect(self._chosen)
@@ -68,7 +74,7 @@ class CasesSection:
     def refresh(self) -> None:
         """Look at the scene again when its cases are shown."""
         if self.ui.sourceComboBox.currentIndex == SCENE:
-            self._show_scene()
+            self._chosen()
 
     def _chosen(self, _value=None) -> None:
         self._show()
@@ -93,20 +99,33 @@ class CasesSection:
 
     def _show_data(self) -> None:
         """List the cases, without reading an image."""
+        from ..engine.data.contents import look_into
+
+        self.contents = None
         if self.data is None:
             self._fill([], "")
             return
         try:
-            rows = listed_rows(self.data)
+            contents = look_into(self.data)
         except CNNSegError as error:
             self._fill([], str(error))
-        else:
-            self._fill(rows, _("{cases} cases.").format(cases=len(rows)))
+            return
+        if not contents.cases:
+            self._fill([], " ".join(contents.tasks.values()))
+            return
+        rows, self.contents = listed_rows(contents), contents
+        self._fill(rows, _("{cases} cases.").format(cases=len(rows)))
 
     def _show_scene(self) -> None:
+        self.contents = None
         found = self._found()
-        if found is not None:
-            self._fill(scene_rows(found), _("{cases} cases in the scene.").format(cases=len(found.cases)), _("Truth"))
+        if found is None:
+            return
+        self._fill(scene_rows(found), _("{cases} cases in the scene.").format(cases=len(found.cases)), _("Truth"))
+        try:
+            self.contents = scene_contents(found)
+        except CNNSegError as error:
+            self.ui.casesLabel.text = str(error)
 
     def _found(self) -> SceneCases | None:
         """The scene's cases; the reason is shown where there are none."""

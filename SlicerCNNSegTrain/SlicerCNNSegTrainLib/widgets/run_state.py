@@ -43,6 +43,16 @@ def data_of(run: Path) -> Path | None:
         return None
 
 
+def learned_values(recipe_file: Path) -> frozenset[int]:
+    """Values in the label files that a recipe learns; none where it names no labels, or cannot be read."""
+    try:
+        recipe = json.loads(recipe_file.read_text(encoding="utf-8"))
+        merged = [old for old, new in recipe.get("relabelled", ()) if new]
+        return frozenset([*merged, *(int(label["value"]) for label in recipe["model"]["labels"])])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
 def was_edited(run: Path) -> bool:
     """Whether somebody has changed the recipe since it was planned."""
     recipe, data = run / RECIPE, run / DATA

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -11,6 +13,9 @@ from slicer.i18n import tr as _
 
 from ..scene.cases import SceneCases
 from ..scene.dataset import WrittenDataset, label_table, write_dataset
+
+if TYPE_CHECKING:
+    from ..engine.data.contents import Contents
 
 FULL = 99
 """Where the bar stands before the dialogue is closed: at 100 Qt would reset it, and forget a cancel."""
@@ -40,6 +45,24 @@ class DialogProgress:
         """Take the dialogue away."""
         self._dialog.close()
         self._dialog.deleteLater()
+
+
+def scene_contents(found: SceneCases) -> Contents:
+    """What there is to learn in the scene: its segments, as they will be written.
+
+    Raises
+    ------
+    InputError
+        No case has a segment, or a labelmap volume holds no labels.
+    """
+    from ..engine.data.contents import Contents, FoundLabel
+    from ..engine.data.tasks import SEGMENTATION, tasks_of_folders
+
+    table = label_table(found.cases)
+    holders = Counter(value for values in table.values.values() for value in set(values.values()))
+    labels = tuple(FoundLabel(one.name, holders[one.value], one.value, one.color) for one in table.labels)
+    cases = tuple((case.name, "") for case in found.cases)
+    return Contents(tasks_of_folders(), {SEGMENTATION: labels}, {SEGMENTATION: cases})
 
 
 def write_scene_cases(

@@ -30,6 +30,9 @@ class Application:
     def startupEnvironment(self) -> QtCore.QProcessEnvironment:
         return QtCore.QProcessEnvironment.systemEnvironment()
 
+    def userSettings(self) -> QtCore.QSettings:
+        return QtCore.QSettings(str(Path(self.temporaryPath, "Slicer.ini")), QtCore.QSettings.Format.IniFormat)
+
     def testingEnabled(self) -> bool:
         return True
 

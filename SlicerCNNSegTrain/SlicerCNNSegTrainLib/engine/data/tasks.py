@@ -34,7 +34,7 @@ def tasks_of(data: Path) -> dict[str, str]:
         The table cannot be read.
     """
     if data.suffix.lower() != TABLE_SUFFIX:
-        return {task: "" if task == SEGMENTATION else f"A {task} is trained from a table (CSV)." for task in TASKS}
+        return tasks_of_folders()
     columns, rows = read_rows(data)
     missing = {task: [name for name in names if name not in columns] for task, names in TRUTHS.items()}
     if yes_no_columns(columns, rows):
@@ -43,6 +43,11 @@ def tasks_of(data: Path) -> dict[str, str]:
         task: f"{data.name} lacks the column {listed([repr(name) for name in names], NAMES_LENGTH)}." if names else ""
         for task, names in missing.items()
     }
+
+
+def tasks_of_folders() -> dict[str, str]:
+    """The same of any folder: its labels are for a segmentation."""
+    return {task: "" if task == SEGMENTATION else f"A {task} is trained from a table (CSV)." for task in TASKS}
 
 
 def choose_task(data: Path, wanted: str = "") -> tuple[str, str]:
