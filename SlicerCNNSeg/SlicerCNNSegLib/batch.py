@@ -38,8 +38,7 @@ def main(argv: Sequence[str]) -> int:
         Arguments without the script's name.
     """
     from SlicerCNNSegLib.cli.main import main as command_line
-    from SlicerCNNSegLib.cli.status import SOME_FAILED, USAGE
-    from SlicerCNNSegLib.cli.status import say_error
+    from SlicerCNNSegLib.cli.status import SOME_FAILED, USAGE, say_error
     from SlicerCNNSegLib.engine.errors import CNNSegError, SettingsError
 
     try:

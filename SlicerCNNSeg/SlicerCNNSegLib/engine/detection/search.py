@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..findings.merging import best_of_windows, fused
+from ..lanes import in_lanes
 from ..progress import Progress, SubProgress, advance
 from .anchors import CODER, Levels, anchors_in, flat
 
@@ -180,9 +181,12 @@ def _in_windows(
     """Boxes, in the image's indices, and scores of each window."""
     device = next(network.parameters()).device
     batch = torch.stack([cut_window(image, start, how.window) for start in starts]).to(device)
-    with torch.inference_mode(), torch.autocast(device.type, autocast, enabled=autocast is not None):
-        output = network(batch)
-    scores, offsets = flat(output, len(how.anchors[0]))
+
+    def maps(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            return flat(network(part), len(how.anchors[0]))
+
+    scores, offsets = (torch.cat(parts) for parts in zip(*in_lanes(maps, batch), strict=True))
     anchors = anchors_in(how.anchors, how.window)[0].to(device)
     found = []
     for start, logits, offset in zip(starts, scores, offsets, strict=True):

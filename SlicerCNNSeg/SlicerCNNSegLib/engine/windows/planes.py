@@ -13,6 +13,7 @@ from itertools import islice
 import torch
 from torch.nn.functional import pad
 
+from ..lanes import in_lanes
 from ..progress import Progress, advance
 from .grid import Grid, Triple, blending_weights
 from .inferer import Inferer
@@ -130,19 +131,26 @@ class _Predictor:
     batches: int
     done: int = 0
 
-    def __call__(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        windows = windows.to(self.device)
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            scores = network(windows[..., 0])[..., None] if self.inferer.slices else network(windows)
+    def __call__(self, network: torch.nn.Module, windows: torch.Tensor, axes: tuple[int, ...]) -> list[torch.Tensor]:
+        """The scores of each window; ``axes`` are reversed before the network and after it."""
+        dims = [axis + 2 for axis in axes]
+
+        def scores(part: torch.Tensor) -> torch.Tensor:
+            part = part.flip(dims) if dims else part
+            with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+                found: torch.Tensor = network(part[..., 0])[..., None] if self.inferer.slices else network(part)
+            return found.flip(dims) if dims else found
+
+        found = in_lanes(scores, windows.to(self.device))
         self.done += 1
         advance(self.progress, min(1.0, self.done / self.batches), "Running the network")
-        return scores
+        return [one for part in found for one in part]
 
 
 def _mean_scores(
     image: torch.Tensor, network: torch.nn.Module, axes: tuple[int, ...], predict: _Predictor, device: torch.device
 ) -> Iterator[torch.Tensor]:
-    """One pass: windows' scores blended, plane by plane; ``axes`` are reversed before the network and after it."""
+    """One pass: windows' scores blended, plane by plane."""
     inferer = predict.inferer
     grid = Grid.over(tuple(image.shape[1:]), inferer, axes)
     padded = pad(image, [n for axis in (2, 1, 0) for n in (grid.before[axis], grid.after[axis])])
@@ -150,7 +158,6 @@ def _mean_scores(
     weights = blending_weights(grid.window, device).movedim(first, 0)
     ring = Ring(weights, (grid.size[others[0]], grid.size[others[1]]))
     inside = [slice(grid.before[axis], grid.size[axis] - grid.after[axis]) for axis in range(3)]
-    dims = [axis + 2 for axis in axes]
     finished, starts = 0, grid.windows()
 
     def finish(until: int) -> Iterator[torch.Tensor]:
@@ -161,8 +168,7 @@ def _mean_scores(
 
     while batch := list(islice(starts, inferer.batch)):
         windows = torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch])
-        scores = predict(network, windows.flip(dims) if dims else windows)
-        scores = scores.flip(dims) if dims else scores
+        scores = predict(network, windows, axes)
         for start, found in zip(batch, scores, strict=True):
             yield from finish(start[first])
             finished = max(finished, start[first])
