@@ -48,9 +48,8 @@ def test_the_file_is_a_quarter_and_fills_the_network(network, tmp_path):
         save_weights(network, tmp_path / str(dtype), dtype)
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes["torch.int8"] < 0.28 * sizes["torch.float32"]
-    assert [stored_type(tmp_path / f"torch.{name}") for name in ("float32", "float16", "bfloat16", "int8")] == [
-        "F32", "F16", "BF16", "I8",
-    ]  # fmt: skip
+    names = ("float32", "float16", "bfloat16", "int8")
+    assert tuple(stored_type(tmp_path / f"torch.{name}") for name in names) == names
     torch.manual_seed(1)
     other = build_network(definition("DynUNet", 3) | {"filters": [16, 32, 64, 64]})
     load_weights(other, tmp_path / "torch.int8")

@@ -8,6 +8,7 @@ so that a run takes as long as before, and gives the same on any machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 
@@ -19,6 +20,8 @@ weight is the product of the two, for any reader."""
 
 LARGEST = 127
 """Of the whole numbers; -128 is left out, so that both signs reach as far."""
+
+Stored = TypeVar("Stored")
 
 TRANSPOSED = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
 OTHERS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.Linear)
@@ -60,9 +63,7 @@ def expanded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         A weight in int8 has no scale, or one of another shape.
     """
     found = {}
-    for name, tensor in state.items():
-        if name.endswith(SCALE) and name.removesuffix(SCALE) in state:
-            continue
+    for name, tensor in without_scales(state).items():
         if tensor.dtype == torch.int8:
             scale = state.get(name + SCALE, torch.empty(0))
             # compared side by side: a scale that broadcasts beyond the weight would fill the memory
@@ -76,6 +77,13 @@ def expanded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             tensor = tensor.float() * scale.float()
         found[name] = tensor
     return found
+
+
+def without_scales(stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """What a file holds by name, or is known of it, without the scales of weights that are there."""
+    return {
+        name: one for name, one in stored.items() if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored)
+    }
 
 
 def _output_axes(network: torch.nn.Module) -> dict[str, int]:

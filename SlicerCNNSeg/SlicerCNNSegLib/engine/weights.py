@@ -23,6 +23,9 @@ from .package import ModelPackage
 CACHED_MODELS = 2
 """Networks kept in memory between runs: the one in use and the one before."""
 
+STORED_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+"""torch's names of what safetensors calls by letters."""
+
 
 def save_weights(network: torch.nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's parameters and buffers, floating ones as ``dtype``: float16 halves the file.
@@ -71,7 +74,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def stored_type(path: Path) -> str:
-    """How most numbers of a safetensors file are stored, as safetensors calls it: ``F32``, ``F16``, ``BF16``, ``I8``.
+    """How most numbers of a safetensors file are stored, as torch calls it: ``float32``, ``float16``, ``int8``.
 
     Raises
     ------
@@ -86,7 +89,8 @@ def stored_type(path: Path) -> str:
                 numbers[tensor.get_dtype()] += math.prod(tensor.get_shape())
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights {path} cannot be read ({error}); install the model again.") from error
-    return numbers.most_common(1)[0][0]
+    ((most, _),) = numbers.most_common(1)
+    return STORED_TYPES.get(most, most.lower())
 
 
 def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:

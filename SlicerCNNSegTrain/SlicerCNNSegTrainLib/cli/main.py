@@ -10,9 +10,9 @@ from SlicerCNNSegLib.cli.status import STOPPED, one_line, status_of
 from SlicerCNNSegLib.engine.errors import CNNSegError
 from SlicerCNNSegLib.engine.version import VERSION
 
-from . import auto, check, evaluate, export, labels, plan, pretrain, run
+from . import auto, check, compare, evaluate, export, labels, plan, pretrain, run
 
-COMMANDS = (labels, check, plan, run, evaluate, export, auto, pretrain)
+COMMANDS = (labels, check, plan, run, evaluate, export, compare, auto, pretrain)
 
 EXAMPLES = """\
 examples:
@@ -23,6 +23,7 @@ examples:
   cnnseg-train run RUN --resume
   cnnseg-train evaluate RUN
   cnnseg-train export RUN -o MODEL
+  cnnseg-train compare RUN MODEL SMALLER_MODEL
   cnnseg-train auto DATA -o MODEL --recipe hippocampus-mr --minutes 30
 """
 

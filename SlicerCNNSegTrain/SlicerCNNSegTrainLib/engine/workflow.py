@@ -16,12 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from SlicerCNNSegLib.engine.catalogue import find_model
 from SlicerCNNSegLib.engine.errors import SettingsError
 from SlicerCNNSegLib.engine.evaluation.folders import merge_reports
 from SlicerCNNSegLib.engine.networks import CLASSIFICATION, DETECTION, SEGMENTATION
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.progress import Progress
 from SlicerCNNSegLib.engine.store.self_check import make_self_check
+from SlicerCNNSegLib.engine.weights import stored_type
 
 from .checking.check import check_data, divide_read
 from .checking.checked import CheckedData
@@ -34,11 +36,18 @@ from .recipe import Recipe
 from .results.assemble import assemble_model, replacing_model
 from .results.batch_sheet import batch_sheet, plain_crop
 from .results.card import CARD, card_text, complete_bundle
-from .results.compare import add_comparison, compare
+from .results.compare import (
+    Measured,
+    add_to_cards,
+    check_cards,
+    compare_models,
+    compare_precisions,
+    judge_half_precision,
+)
 from .results.contact_sheet import write_contact_sheet
 from .results.detected import evaluate_images
 from .results.evaluate import REPORT, evaluate_bundle, read_report, summarise
-from .results.export import export_bundle
+from .results.export import HALF, WEIGHTS, WEIGHTS_TYPES, export_bundle
 from .results.observers import CurvesPicture, RunObserver, TensorBoardLog
 from .run_folder import FoldFolder, RunFolder, write_json
 from .training.classification import ClassificationTask
@@ -182,8 +191,13 @@ def observers_of(fold: FoldFolder) -> tuple[RunObserver, ...]:
     )
 
 
-def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
+def evaluate_fold(fold: FoldFolder, bar: Bar, weights: str = HALF) -> dict[str, Any]:
     """Export a training's best weights and evaluate them on its held-out cases; the numbers without mirroring.
+
+    Parameters
+    ----------
+    weights:
+        What a segmentation's are stored as, one of ``WEIGHTS_TYPES``: the numbers are those of the file.
 
     Raises
     ------
@@ -195,7 +209,7 @@ def evaluate_fold(fold: FoldFolder, bar: Bar) -> dict[str, Any]:
         return evaluate(fold, fold.validation / PLAIN, bar)
     cases = fold.cases("held_out")
     shutil.rmtree(fold.model, ignore_errors=True)
-    recipe = export_bundle(fold, fold.model)
+    recipe = export_bundle(fold, fold.model, weights)
     passes = {"off": PLAIN, "on": MIRRORED} if recipe.inference.get("mirror_axes") else {"off": PLAIN}
     numbers = {}
     for word, place in passes.items():
@@ -225,39 +239,89 @@ def summarise_folds(run: RunFolder) -> dict[str, Any]:
     return summarise(report)
 
 
-def export_run(run: RunFolder, bundle: Path, bar: Bar, *, comparing: bool = False) -> None:
+def export_run(run: RunFolder, bundle: Path, bar: Bar, *, comparing: bool = False, weights: str = HALF) -> None:
     """The run's model, with its numbers and its self-check: one network, or one of each fold as an ensemble.
 
-    Folds that were not evaluated since their last training are evaluated first.
+    Folds that were not evaluated since their last training, with weights of that type, are evaluated first.
 
     Parameters
     ----------
     comparing:
         Also measure what smaller weights and half precision cost, for the card.
+    weights:
+        What they are stored as, one of ``WEIGHTS_TYPES``.
 
     Raises
     ------
     SettingsError
-        It cannot be compared, because there are several folds or it is no segmentation.
+        It cannot be compared, because there are several folds or it is no segmentation; which also has no choice of
+        the weights' type.
     FileReadError
         No fold has been trained, or its data has gone.
     OutputError
         There is something else in the bundle's folder.
     """
     folds = run.folds
-    if comparing and len(folds) > 1:
-        raise SettingsError(f"Expected a run of one fold to compare precisions of, got {len(folds)}; leave it out.")
+    if comparing:
+        _one_of(folds, "precisions of")
+    if weights not in WEIGHTS_TYPES:
+        raise SettingsError(f"Expected weights stored in {', '.join(WEIGHTS_TYPES)}, got {weights!r}.")
+    task = Recipe.read(folds[0].recipe).task
+    if weights != HALF and task != SEGMENTATION:
+        raise SettingsError(f"Expected a segmentation to store weights in {weights} of, got a {task}; leave it out.")
     for fold in folds:
-        if not is_evaluated(fold):
-            evaluate_fold(fold, bar)
+        if not is_evaluated(fold, weights):
+            evaluate_fold(fold, bar, weights)
     with replacing_model(bundle) as temporary:
         assemble_model(folds, temporary, summarise_folds(run) if len(folds) > 1 else None)
         if comparing:
             with bar("Comparing precisions") as progress:
-                add_comparison(temporary, compare(folds[0], temporary, progress))
+                rows = compare_precisions(folds[0], temporary, progress, weights)
+            add_to_cards([temporary], rows)
+            judge_half_precision(temporary, rows, weights)
         package = ModelPackage.read(temporary)
         with bar("Making the self-check") as progress:
             make_self_check(package, progress)
+
+
+def compare_run(
+    run: RunFolder, models: Sequence[str], bar: Bar, *, precision: str = "auto", on_cards: bool = False
+) -> list[Measured]:
+    """Models side by side on the held-out cases of a run, each against the first.
+
+    Parameters
+    ----------
+    models:
+        By id or folder.
+    precision:
+        As in ``SegmentationSettings``.
+    on_cards:
+        Put the table on the cards of all but the first.
+
+    Raises
+    ------
+    SettingsError
+        There are several folds, it is no segmentation, or a model has other labels or no card.
+    FileReadError
+        Nothing has been trained, or its data has gone.
+    """
+    fold = _one_of(run.folds, "models on")
+    packages = [find_model(model) for model in models]
+    smaller = [package.folder for package in packages[1:]]
+    if on_cards:
+        check_cards(smaller)
+    with bar("Comparing models") as progress:
+        rows = compare_models(fold, packages, progress, precision)
+    if on_cards:
+        add_to_cards(smaller, rows)
+    return rows
+
+
+def _one_of(folds: Sequence[FoldFolder], what: str) -> FoldFolder:
+    """The one fold: the networks of several have seen one another's held-out cases."""
+    if len(folds) > 1:
+        raise SettingsError(f"Expected a run of one fold to compare {what}, got {len(folds)}; leave it out.")
+    return folds[0]
 
 
 def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
@@ -296,7 +360,9 @@ def evaluate_test(run: RunFolder, bar: Bar) -> dict[str, Any]:
             return summarise(evaluate_bundle(bundle, cases, recipe, place, progress))
 
 
-def is_evaluated(fold: FoldFolder) -> bool:
-    """Whether the training was evaluated since its best weights were written."""
+def is_evaluated(fold: FoldFolder, weights: str = HALF) -> bool:
+    """Whether the training was evaluated since its best weights were written, with weights of that type."""
     card = fold.model / CARD
-    return card.exists() and card.stat().st_mtime >= fold.best.stat().st_mtime
+    if not card.exists() or card.stat().st_mtime < fold.best.stat().st_mtime:
+        return False
+    return stored_type(fold.model / WEIGHTS) == weights

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..bundles.workflow import load_network
 from ..catalogue import CatalogueEntry
+from ..eight_bits import without_scales
 from ..errors import ModelError, WeightsError
 from ..files.atomic import replacing
 from ..networks import CLASSIFICATION, DETECTION, build_network
@@ -136,7 +137,7 @@ def _weights_fit(package: ModelPackage) -> Finding:
     own = {name: tuple(tensor.shape) for name, tensor in network.state_dict(keep_vars=True).items()}
     shared = _shared_names(network)
     for path in package.weights_files:
-        stored = tensor_shapes(path)
+        stored = without_scales(tensor_shapes(path))
         present = set(stored) | {twin for name in stored for twin in shared.get(name, ())}
         wrong = sorted((set(own) - present) | (set(stored) - set(own)))
         wrong += sorted(name for name in set(own) & set(stored) if own[name] != stored[name])

@@ -14,9 +14,17 @@ from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..recipe import Recipe, shipped_recipes
 from ..run_folder import FoldFolder, write_json
+from ..transfer.source import SHOWN_DIGITS
 from .evaluate import in_words
+from .export import HALF
 
 CARD = "README.md"
+STORED = {
+    "int8": "int8 with a scale for each output channel (symmetric quantisation after training), and become float32\n"
+    "when they are loaded: this saves room, not time"
+}
+"""More on how weights are stored than the name of the type."""
+
 COLUMNS = {"dice": "Dice", "nsd": "NSD at 1 mm", "hd95_mm": "HD95 (mm)"}
 CLASS_COLUMNS = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "ECE"}
 DETECTOR_COLUMNS = {"cpm": "CPM", "sensitivity": "sensitivity at 1 false positive per image"}
@@ -55,7 +63,7 @@ def card_text(recipe: Recipe, run: FoldFolder, numbers: Mapping[str, dict[str, A
         "",
         *_table(numbers, "mirroring"),
     ]
-    return _card(recipe, data, [_training_paragraph(recipe, run)], how)
+    return _card(recipe, data, [_training_paragraph(recipe, run)], how, _weights_type(run))
 
 
 def ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str, Any]) -> str:
@@ -71,7 +79,8 @@ def ensemble_card(recipe: Recipe, folds: Sequence[FoldFolder], numbers: dict[str
         "",
         *_table({"off": numbers}, "mirroring"),
     ]
-    return _card(recipe, data, [_training_paragraph(recipe, fold) for fold in folds], how)
+    training = [_training_paragraph(recipe, fold) for fold in folds]
+    return _card(recipe, data, training, how, _weights_type(folds[0]))
 
 
 def class_card(recipe: Recipe, run: FoldFolder, numbers: dict[str, Any], temperature: float) -> str:
@@ -155,8 +164,14 @@ def _class_table(numbers: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[str]) -> str:
-    model = recipe.model
+def _weights_type(fold: FoldFolder) -> str:
+    """What a fold's exported model stores its weights as."""
+    metadata = json.loads((fold.model / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    return str(metadata["cnnseg"].get("weights", HALF))
+
+
+def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[str], weights: str = HALF) -> str:
+    model, option = recipe.model, "" if weights == HALF else f" --weights {weights}"
     return "\n".join(
         [
             f"# {model['id']}: {model['title']}",
@@ -180,11 +195,12 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
             "```",
             f"cnnseg-train plan DATA -o RUN --recipe {_recipe_words(recipe)}",
             "cnnseg-train run RUN",
-            "cnnseg-train export RUN -o MODEL",
+            f"cnnseg-train export RUN -o MODEL{option}",
             "```",
             "",
             "DATA is the data set's folder or table. The weights are the exponential moving average at the step with",
-            "the best score on the held-out cases, kept in float16.",
+            f"the best score on the held-out cases, kept in {STORED.get(weights, weights)}.",
+            *_origins(recipe),
             "",
             *training,
             "",
@@ -206,6 +222,20 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
             "",
         ]
     )
+
+
+def _origins(recipe: Recipe) -> list[str]:
+    """Which models a smaller one comes from."""
+    start, teacher = recipe.start, recipe.teacher
+    lines = []
+    if start.prune:
+        lines.append(f"Its network is that of {Path(start.model).name}, pruned, and started with what was left of it.")
+    if teacher.model:
+        whose = f"{Path(teacher.model).name} (sha256 {teacher.sha256[:SHOWN_DIGITS]})"
+        lines.append(
+            f"It learned from the labels and from {whose}, by distillation at temperature {teacher.temperature:g}."
+        )
+    return ["", *lines] if lines else []
 
 
 def _recipe_words(recipe: Recipe) -> str:

@@ -11,6 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from SlicerCNNSegLib.engine.eight_bits import SCALE
 from SlicerCNNSegLib.engine.networks import CLASSIFICATION, DETECTION
 from SlicerCNNSegLib.engine.weights import save_weights
 
@@ -21,13 +24,22 @@ from ..training.checkpoint import load_checkpoint
 from ..transfer.start import trained_network
 
 WEIGHTS = "models/model.safetensors"
+HALF, INT8 = "float16", "int8"
+WEIGHTS_TYPES = ("float32", HALF, "bfloat16", INT8)
+"""What weights may be stored as; torch calls them the same."""
+
 MONAI_SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 )
 
 
-def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
+def export_bundle(run: FoldFolder, bundle: Path, weights: str = HALF) -> Recipe:
     """Write the best weights of a run and its configuration as a bundle; the run's recipe.
+
+    Parameters
+    ----------
+    weights:
+        What they are stored as, one of ``WEIGHTS_TYPES``.
 
     Raises
     ------
@@ -35,20 +47,21 @@ def export_bundle(run: FoldFolder, bundle: Path) -> Recipe:
         The run's data has gone.
     """
     recipe = Recipe.read(run.recipe)
-    save_weights(trained_network(recipe, load_checkpoint(run.best)), bundle / WEIGHTS)
+    save_weights(trained_network(recipe, load_checkpoint(run.best)), bundle / WEIGHTS, getattr(torch, weights))
     if recipe.task == CLASSIFICATION:
         inference, about = classifying_config(recipe), class_metadata(recipe)
     elif recipe.task == DETECTION:
         inference, about = detecting_config(recipe), detector_metadata(recipe)
     else:
-        inference, about = inference_config(recipe), metadata_config(recipe, measure_extent(run.cases("training")))
+        own = {"extent_mm": measure_extent(run.cases("training")), "weights": weights}
+        inference, about = inference_config(recipe, weights), metadata_config(recipe, own)
     write_json(bundle / "configs" / "inference.json", inference)
     write_json(bundle / "configs" / "metadata.json", about)
     return recipe
 
 
-def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, Any]:
-    """``configs/metadata.json``: MONAI's keys, and ``cnnseg`` for what MONAI has no key for."""
+def metadata_config(recipe: Recipe, own: Mapping[str, Any]) -> dict[str, Any]:
+    """``configs/metadata.json``: MONAI's keys, and ``cnnseg`` for what MONAI has no key for, ``own`` among it."""
     names = {str(label["value"]): label["name"] for label in recipe.model["labels"]}
     output = {
         "type": "image",
@@ -60,7 +73,7 @@ def metadata_config(recipe: Recipe, extent_mm: Mapping[str, Any]) -> dict[str, A
         "is_patch_data": True,
         "channel_def": {"0": "background", **names},
     }
-    return common_metadata(recipe, output, {"extent_mm": extent_mm})
+    return common_metadata(recipe, output, own)
 
 
 def class_metadata(recipe: Recipe) -> dict[str, Any]:
@@ -172,14 +185,28 @@ def _averaging(recipe: Recipe) -> dict[str, Any]:
     return {"mirror_axes": list(recipe.inference.get("mirror_axes", ())), **always}
 
 
-def inference_config(recipe: Recipe) -> dict[str, Any]:
+def _loading(weights: str) -> str:
+    """The expression by which MONAI fills the network; it multiplies weights in int8 by their scales."""
+    file = f"@bundle_root + '/{WEIGHTS}'"
+    if weights != INT8:
+        return f"$load_model(@network, {file})"
+    return (
+        f"$@network.load_state_dict({{name: tensor * state.get(name + '{SCALE}', 1) for state in [load_file({file})] "
+        f"for name, tensor in state.items() if not name.endswith('{SCALE}')}}, strict=False)"
+    )
+
+
+def inference_config(recipe: Recipe, weights: str) -> dict[str, Any]:
     """``configs/inference.json``: what CNNSeg reads as data, and what MONAI needs to run it by itself."""
     own = {
         "mirror_axes": list(recipe.inference["mirror_axes"]),
         "postprocess": dict(recipe.inference["postprocess"]),
     }
     return {
-        "imports": ["$import glob", "$from safetensors.torch import load_model"],
+        "imports": [
+            "$import glob",
+            f"$from safetensors.torch import {'load_file' if weights == INT8 else 'load_model'}",
+        ],
         "bundle_root": ".",
         "dataset_dir": "",
         "output_dir": "$@bundle_root + '/eval'",
@@ -220,7 +247,7 @@ def inference_config(recipe: Recipe) -> dict[str, Any]:
             "inferer": "@inferer",
             "postprocessing": "@postprocessing",
         },
-        "initialize": [f"$load_model(@network, @bundle_root + '/{WEIGHTS}')"],
+        "initialize": [_loading(weights)],
         "run": ["$@evaluator.run()"],
         "cnnseg": own,
     }
