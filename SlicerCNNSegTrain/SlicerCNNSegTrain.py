@@ -40,7 +40,7 @@ from SlicerCNNSegTrainLib.widgets.places_section import PlacesSection
 from SlicerCNNSegTrainLib.widgets.plan_section import PlanSection
 from SlicerCNNSegTrainLib.widgets.progress_section import ProgressSection
 from SlicerCNNSegTrainLib.widgets.results_section import ResultsSection
-from SlicerCNNSegTrainLib.widgets.run_state import RECIPE, RunState, data_of, has_weights, learned_values, state_of
+from SlicerCNNSegTrainLib.widgets.run_state import RECIPE, RunState, data_of, has_weights, learned_by, state_of
 from SlicerCNNSegTrainLib.widgets.run_watch import CHECK, CURVES, EVALUATION, PLAN, SHEET, RunWatch
 from SlicerCNNSegTrainLib.widgets.scene_cases import scene_contents
 from SlicerCNNSegTrainLib.widgets.settings_section import SettingsSection
@@ -259,10 +259,10 @@ class SlicerCNNSegTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         data = self._cases.data
         if not new:
             mine = data is not None and data_of(self._run) == data.resolve()
-            learned = learned_values(self._run / RECIPE) if mine else frozenset()
+            learned = learned_by(self._run / RECIPE).values if mine else frozenset()
             self._labels.fix(_("The run's recipe decides."), learned)
         elif self._settings.recipe:
-            learned = learned_values(RECIPES / f"{self._settings.recipe}.json")
+            learned = learned_by(RECIPES / f"{self._settings.recipe}.json").values
             self._labels.fix(_("The chosen recipe decides."), learned)
         else:
             self._labels.fix("")

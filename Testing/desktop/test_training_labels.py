@@ -187,7 +187,7 @@ def test_a_recipe_has_labels_of_its_own(a_filled_panel):
 def test_a_run_shows_what_it_learns(a_filled_panel, tmp_path):
     run = tmp_path / "runs" / "planned"
     run.mkdir(parents=True)
-    recipe = {"model": {"labels": [{"value": 3, "name": "Chest"}]}, "relabelled": [[1, 0], [2, 3]]}
+    recipe = {"model": {"labels": [{"value": 3, "name": "Chest", "color": [1, 0, 0]}]}, "relabelled": [[1, 0], [2, 3]]}
     (run / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
     (run / "data.json").write_text(json.dumps({"data": str(tmp_path / "abdomen")}), encoding="utf-8")
     a_filled_panel.ui.nameLineEdit.text = "planned"
@@ -226,5 +226,5 @@ def test_numbers_of_other_tasks_are_rows(desktop):
         ("CPM", "0.500"),
         ("Sensitivity at 1 false positives per image", "0.750"),
     ]
-    model = {"overall": {"accuracy": {"value": 0.9}}, "classes": {"ill": {"auc": {"value": None}}}}
-    assert [row.cells for row in number_rows({"models": [model]})] == [("accuracy", "0.900")]
+    model = {"overall": {"balanced_accuracy": {"value": 0.9}}, "classes": {"ill": {"auc": {"value": None}}}}
+    assert [row.cells for row in number_rows({"models": [model]})] == [("balanced accuracy", "0.900")]

@@ -206,6 +206,20 @@ def test_live_curves_are_nodes(desktop, a_training_panel, tmp_path):
     assert a_training_panel.ui.curvesLabel.text == "Step 20: loss 0.700, Dice 0.750; best 0.750 at step 20"
 
 
+def test_lines_have_the_colours_of_the_labels(a_training_panel, tmp_path):
+    import slicer
+
+    fold = a_run(tmp_path)
+    labels = [{"value": 1, "name": "Box", "color": [0.5, 0.25, 0.75]}]
+    (fold / "recipe.json").write_text(json.dumps({"model": {"labels": labels}}), encoding="utf-8")
+    a_training_panel._progress.show_curves(fold / "curves.csv", live=True)
+    [series] = [one for one in slicer.mrmlScene.GetNodesByClass("vtkMRMLPlotSeriesNode") if one.GetName() == "dice Box"]
+    assert series.GetColor() == (0.5, 0.25, 0.75)
+    (fold / "curves.csv").write_text(CURVES.replace("dice", "cpm"), encoding="utf-8")
+    a_training_panel._progress.show_curves(fold / "curves.csv", live=False)
+    assert a_training_panel.ui.plotScoreButton.text == "Plot CPM"
+
+
 def a_finished_fold(tmp_path):
     """A fold with two held-out cases: of one the box was found, of the other half of it."""
     from SlicerCNNSegLib.engine.evaluation.folders import evaluate_folders

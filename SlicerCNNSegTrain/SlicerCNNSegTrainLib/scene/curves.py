@@ -88,7 +88,7 @@ def show_curves(
     best = curves.best
     title = f"best {curves.scores[best]:.3f} at step {curves.steps[best]}" if best is not None else "no score yet"
     loss_chart = _chart(scene, run, LOSS, f"Loss of {name}", "Loss", "Training loss", loss)
-    named = metric.capitalize()
+    named = curves.title
     score_chart = _chart(scene, run, SCORE, f"{named} of {name}", named, f"Validation: {title}", score)
     score_chart.SetXAxisRangeAuto(False)
     score_chart.SetXAxisRange(0, LEGEND_ROOM * curves.steps[-1])

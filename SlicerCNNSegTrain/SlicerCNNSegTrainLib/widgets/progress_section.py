@@ -14,6 +14,7 @@ from SlicerCNNSegLib.worker.estimate import TimeLeft, in_words
 
 from ..command import TrainingProgress
 from ..scene.curves import CurveNodes, show_curves
+from .run_state import RECIPE, learned_by
 
 if TYPE_CHECKING:
     from ..engine.results.curves import Curves
@@ -66,7 +67,7 @@ class ProgressSection:
         except CNNSegError:  # no row yet
             return
         self.ui.curvesLabel.text = curves_words(self._curves[1])
-        self.ui.plotScoreButton.text = _("Plot {metric}").format(metric=self._curves[1].metric.capitalize())
+        self.ui.plotScoreButton.text = _("Plot {metric}").format(metric=self._curves[1].title)
         if live:
             self._nodes()
         self._update()
@@ -88,7 +89,9 @@ class ProgressSection:
     def _nodes(self) -> CurveNodes:
         """The nodes that show the curves, made or brought up to date."""
         path, curves = self._curves
-        return show_curves(self._scene, str(path.parent), curves, name=f"{path.parent.parent.name} {path.parent.name}")
+        name = f"{path.parent.parent.name} {path.parent.name}"
+        colors = {label.name: label.color for label in learned_by(path.with_name(RECIPE)).labels}
+        return show_curves(self._scene, str(path.parent), curves, name=name, colors=colors)
 
     def _plot_loss(self, _checked=False) -> None:
         slicer.modules.plots.logic().ShowChartInLayout(self._nodes().loss_chart)
@@ -107,7 +110,7 @@ def curves_words(curves: Curves) -> str:
         return words
     return _("{words}, {metric} {score}; best {best} at step {best_step}").format(
         words=words,
-        metric=curves.metric.capitalize(),
+        metric=curves.title,
         score=f"{curves.scores[-1]:.3f}",
         best=f"{curves.scores[curves.best]:.3f}",
         best_step=curves.steps[curves.best],

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from SlicerCNNSegLib.engine.catalogue import user_models_folder
 from SlicerCNNSegLib.engine.errors import CNNSegError, ModelError
+from SlicerCNNSegLib.engine.evaluation.classification.text import OVERALL_ROWS
 from SlicerCNNSegLib.engine.package import ModelPackage
 
 from ..scene.predictions import read_evaluation, show_case, worst_cases
@@ -115,7 +116,7 @@ def number_rows(evaluation: Mapping[str, Any]) -> list[Row]:
         }
     else:
         (model,) = evaluation["models"]
-        numbers = {name: entry["value"] for name, entry in model["overall"].items()}
+        numbers = {name: model["overall"][key]["value"] for name, key in OVERALL_ROWS if key in model["overall"]}
         each = _("AUC of {name}")
         numbers |= {each.format(name=name): values["auc"]["value"] for name, values in model["classes"].items()}
     return [Row((name, f"{value:.3f}"), (name,)) for name, value in numbers.items() if value is not None]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from SlicerCNNSegLib.engine.catalogue import user_models_folder
+from SlicerCNNSegLib.engine.labels import Label
 
 RECIPE, DATA, PLAN, CHECK = "recipe.json", "data.json", "plan.json", "check.json"
 """Names as in ``engine/run_folder.py``; asked there, they would load torch."""
@@ -43,14 +45,31 @@ def data_of(run: Path) -> Path | None:
         return None
 
 
-def learned_values(recipe_file: Path) -> frozenset[int]:
-    """Values in the label files that a recipe learns; none where it names no labels, or cannot be read."""
+@dataclass(frozen=True)
+class Learned:
+    """What a recipe learns.
+
+    Parameters
+    ----------
+    labels:
+        Its structures.
+    values:
+        Values in the label files that are one of these; several where labels are merged.
+    """
+
+    labels: tuple[Label, ...] = ()
+    values: frozenset[int] = frozenset()
+
+
+def learned_by(recipe_file: Path) -> Learned:
+    """What a recipe learns; nothing where it names no labels, or cannot be read."""
     try:
         recipe = json.loads(recipe_file.read_text(encoding="utf-8"))
-        merged = [old for old, new in recipe.get("relabelled", ()) if new]
-        return frozenset([*merged, *(int(label["value"]) for label in recipe["model"]["labels"])])
-    except (OSError, ValueError, KeyError, TypeError):
-        return frozenset()
+        labels = tuple(map(Label.from_json, recipe["model"]["labels"]))
+        merged = [int(old) for old, new in recipe.get("relabelled", ()) if new]
+        return Learned(labels, frozenset([*merged, *(label.value for label in labels)]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Learned()
 
 
 def was_edited(run: Path) -> bool:

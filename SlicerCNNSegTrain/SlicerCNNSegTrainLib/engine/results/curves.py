@@ -15,6 +15,10 @@ LEADING, LAST = ("step", "loss", "learning_rate"), "seconds"
 """Columns before and after what the validations gave; the first between them is the metric."""
 
 
+TITLES = {"auc": "AUC", "cpm": "CPM"}
+"""Metrics that are abbreviations."""
+
+
 @dataclass(frozen=True, eq=False)
 class Curves:
     """What a run did from validation to validation; all arrays ``(validations,)`` float64, steps int64.
@@ -45,6 +49,11 @@ class Curves:
     scores: np.ndarray
     parts: Mapping[str, np.ndarray]
     seconds: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """The metric as people write it."""
+        return TITLES.get(self.metric, self.metric.capitalize())
 
     @property
     def best(self) -> int | None:
