@@ -14,7 +14,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from threading import Lock
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,33 +111,31 @@ def nnunet_side(network: torch.nn.Module, window: tuple[int, int, int]) -> Calla
     return lambda image: predictor.predict_sliding_window_return_logits(image).argmax(0).to(torch.uint8).numpy()
 
 
-class Within:
-    """Seconds of processors while a network or copies of it compute, from now on, also in several threads at once."""
+def timed(network: torch.nn.Module) -> list[float]:
+    """Seconds of processors of each of its calls from now on, also of copies of it: minus its begin, plus its end.
 
-    def __init__(self, network: torch.nn.Module) -> None:
-        self.seconds, self._inside, self._begin, self._lock = 0.0, 0, 0.0, Lock()
-        network.register_forward_pre_hook(lambda *_: self._count(1))
-        network.register_forward_hook(lambda *_: self._count(-1))
+    Of the calling thread, where it computes alone, as several may do so side by side.
+    """
+    moments: list[float] = []
 
-    def _count(self, more: int) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._begin = time.process_time()
-            self._inside += more
-            if self._inside == 0:
-                self.seconds += time.process_time() - self._begin
+    def now() -> float:
+        return time.thread_time() if torch.get_num_threads() == 1 else time.process_time()
+
+    network.register_forward_pre_hook(lambda *_: moments.append(-now()))
+    network.register_forward_hook(lambda *_: moments.append(now()))
+    return moments
 
 
 def serve(side: str, network: torch.nn.Module, work: Callable[[torch.Tensor], np.ndarray], image: torch.Tensor) -> None:
     """Answer until the input ends; ``image`` is ``(channel, x, y, z)``, the work's result is saved as SIDE.npy."""
-    within = Within(network)
+    within = timed(network)
     found = None
     with torch.inference_mode():
         for _ in sys.stdin:
-            clock, processors, already = time.perf_counter(), time.process_time(), within.seconds
+            clock, processors, already = time.perf_counter(), time.process_time(), sum(within)
             found = work(image)
             times = {"clock": time.perf_counter() - clock, "processors": time.process_time() - processors}
-            times["network"] = within.seconds - already
+            times["network"] = sum(within) - already
             print(json.dumps(times), flush=True)
     if found is not None:
         np.save(f"{side}.npy", found)

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import OutOfMemoryError
-from SlicerCNNSegLib.engine.lanes import in_lanes
+from SlicerCNNSegLib.engine.lanes import UnderWay
+
+
+def in_lanes(work, batch):
+    return UnderWay(work, batch).results()
 
 
 @pytest.fixture

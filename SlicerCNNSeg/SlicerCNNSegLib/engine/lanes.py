@@ -1,24 +1,24 @@
 """A batch's images side by side on a processor's cores, instead of each layer on all of them.
 
 The layers of a small network are short, and all cores wait at the end of each. Parts of a batch that go through the
-network by themselves meet once, at its end.
+network by themselves meet once, at its end, and what is done with an earlier batch goes on beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache, partial
 from threading import Barrier
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
 
 
-def in_lanes(work: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> list[Result]:
-    """What ``work`` makes of each part of a batch, in order.
+class UnderWay(Generic[Result]):
+    """What ``work`` makes of each part of a batch; the caller may do something else meanwhile.
 
     Parameters
     ----------
@@ -27,18 +27,30 @@ def in_lanes(work: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> lis
         autocast, has to be entered in it.
     batch:
         Images along the first axis. In parts as equal as can be, as many as PyTorch has threads; in one part off the
-        CPU.
+        CPU, which is begun when its result is asked for.
     """
 
-    def without_gradients(part: torch.Tensor) -> Result:
-        with torch.inference_mode():
-            return work(part)
+    def __init__(self, work: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> None:
+        def without_gradients(part: torch.Tensor) -> Result:
+            with torch.inference_mode():
+                return work(part)
 
-    threads = torch.get_num_threads()
-    lanes = min(len(batch), threads) if batch.device.type == "cpu" else 1
-    if lanes < 2:
-        return [without_gradients(batch)]
-    return list(_pool(lanes, threads).map(without_gradients, batch.tensor_split(lanes)))
+        threads = torch.get_num_threads()
+        lanes = min(len(batch), threads) if batch.device.type == "cpu" else 1
+        self._late = partial(without_gradients, batch) if lanes < 2 else None
+        parts = batch.tensor_split(lanes) if lanes > 1 else ()
+        self._parts = [_pool(lanes, threads).submit(without_gradients, part) for part in parts]
+
+    def results(self) -> list[Result]:
+        """In order, when all are there; raises what ``work`` raised."""
+        if self._late is not None:
+            return [self._late()]
+        self.wait()
+        return [part.result() for part in self._parts]
+
+    def wait(self) -> None:
+        """Until nothing of it is computed, and its memory is free for who tries again."""
+        wait(self._parts)
 
 
 @lru_cache(maxsize=4)

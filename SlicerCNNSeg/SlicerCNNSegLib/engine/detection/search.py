@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..findings.merging import best_of_windows, fused
-from ..lanes import in_lanes
+from ..lanes import UnderWay
 from ..progress import Progress, SubProgress, advance
 from .anchors import CODER, Levels, anchors_in, flat
 
@@ -186,7 +186,7 @@ def _in_windows(
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
             return flat(network(part), len(how.anchors[0]))
 
-    scores, offsets = (torch.cat(parts) for parts in zip(*in_lanes(maps, batch), strict=True))
+    scores, offsets = (torch.cat(parts) for parts in zip(*UnderWay(maps, batch).results(), strict=True))
     anchors = anchors_in(how.anchors, how.window)[0].to(device)
     found = []
     for start, logits, offset in zip(starts, scores, offsets, strict=True):

@@ -6,19 +6,23 @@ Everything here is in network space, ``(channel, x, y, z)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
 from torch.nn.functional import pad
 
-from ..lanes import in_lanes
+from ..lanes import UnderWay
 from ..progress import Progress, advance
 from .grid import Grid, Triple, blending_weights
 from .inferer import Inferer
 from .network import CHANNELS_LAST, prepared
 from .ring import Ring
+
+MOST_AHEAD = 64 * 2**20
+"""Bytes of a batch's scores up to which the next batch is begun before they are added up: then both are held."""
 
 
 @dataclass(frozen=True)
@@ -131,20 +135,36 @@ class _Predictor:
     batches: int
     done: int = 0
 
-    def __call__(self, network: torch.nn.Module, windows: torch.Tensor, axes: tuple[int, ...]) -> list[torch.Tensor]:
-        """The scores of each window; ``axes`` are reversed before the network and after it."""
+    def each(
+        self, network: torch.nn.Module, batches: Iterable[torch.Tensor], axes: tuple[int, ...]
+    ) -> Iterator[list[torch.Tensor]]:
+        """The scores of each batch's windows, while the next batch is under way; not where the scores are large.
+
+        ``axes`` are reversed before the network and after it.
+        """
+        begun = (UnderWay(partial(self._scores, network, axes), batch.to(self.device)) for batch in batches)
+        now, following, large = next(begun, None), None, True
+        try:
+            while now is not None:
+                following = None if large else next(begun, None)
+                scores = [one for part in now.results() for one in part]
+                self.done += 1
+                advance(self.progress, min(1.0, self.done / self.batches), "Running the network")
+                large = sum(one.nbytes for one in scores) > MOST_AHEAD
+                yield scores
+                del scores
+                now, following = following or next(begun, None), None
+        finally:
+            for one in (now, following):
+                if one is not None:
+                    one.wait()
+
+    def _scores(self, network: torch.nn.Module, axes: tuple[int, ...], windows: torch.Tensor) -> torch.Tensor:
         dims = [axis + 2 for axis in axes]
-
-        def scores(part: torch.Tensor) -> torch.Tensor:
-            part = part.flip(dims) if dims else part
-            with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-                found: torch.Tensor = network(part[..., 0])[..., None] if self.inferer.slices else network(part)
-            return found.flip(dims) if dims else found
-
-        found = in_lanes(scores, windows.to(self.device))
-        self.done += 1
-        advance(self.progress, min(1.0, self.done / self.batches), "Running the network")
-        return [one for part in found for one in part]
+        windows = windows.flip(dims) if dims else windows
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            found: torch.Tensor = network(windows[..., 0])[..., None] if self.inferer.slices else network(windows)
+        return found.flip(dims) if dims else found
 
 
 def _mean_scores(
@@ -159,6 +179,8 @@ def _mean_scores(
     ring = Ring(weights, (grid.size[others[0]], grid.size[others[1]]))
     inside = [slice(grid.before[axis], grid.size[axis] - grid.after[axis]) for axis in range(3)]
     finished, starts = 0, grid.windows()
+    batches = list(iter(lambda: list(islice(starts, inferer.batch)), []))
+    windows = (torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch]) for batch in batches)
 
     def finish(until: int) -> Iterator[torch.Tensor]:
         for plane in range(finished, until):
@@ -166,10 +188,9 @@ def _mean_scores(
             if inside[first].start <= plane < inside[first].stop:
                 yield mean[:, inside[others[0]], inside[others[1]]]
 
-    while batch := list(islice(starts, inferer.batch)):
-        windows = torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch])
-        scores = predict(network, windows, axes)
-        for start, found in zip(batch, scores, strict=True):
+    following = iter(batches)
+    for scores in predict.each(network, windows, axes):
+        for start, found in zip(next(following), scores, strict=True):
             yield from finish(start[first])
             finished = max(finished, start[first])
             ring.add(found.movedim(first + 1, 0), (start[first], start[others[0]], start[others[1]]))

@@ -1,0 +1,97 @@
+"""A batch of windows is under way while the one before it is added up: never more, and nothing is left behind."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from SlicerCNNSegLib.engine.errors import Cancelled
+from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
+from SlicerCNNSegLib.engine.windows import Inferer, planes, predict_planes
+
+BATCH, BATCHES = 2, 6
+INFERER = Inferer((8, 8, 8), 0.0, BATCH)
+
+
+class Counting(torch.nn.Module):
+    """Two classes; counts the windows that were begun and those that are under way."""
+
+    def __init__(self, fail_at: int = 10**6) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.begun, self.inside, self.fail_at, self.lock = 0, 0, fail_at, threading.Lock()
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def forward(self, windows):
+        with self.lock:
+            self.begun += len(windows)
+            self.inside += 1
+            failing = self.begun >= self.fail_at
+        try:
+            if failing:
+                raise MemoryError
+            time.sleep(0.05)
+            return torch.cat([windows, -windows], dim=1)
+        finally:
+            with self.lock:
+                self.inside -= 1
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def image():
+    """Of six batches of windows in a row."""
+    return torch.randn(1, 8 * BATCH * BATCHES, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def begun_at_planes(image, network):
+    """How many batches were begun when the first plane of each window came."""
+    each = predict_planes(image, [network], INFERER, NoProgress(), probabilities=False).each
+    return [network.begun / BATCH for number, _ in enumerate(each) if number % 8 == 0]
+
+
+def test_one_batch_is_ahead(image):
+    begun = begun_at_planes(image, Counting())
+    # a window's planes come when the next window is there: of the batch itself, or the first of the next one
+    assert max(n - min(window // BATCH + 1, BATCHES) for window, n in enumerate(begun)) <= 2
+    assert any(n >= window // BATCH + 2 for window, n in enumerate(begun))
+
+
+def test_of_large_scores_only_one_batch_is_held(image, monkeypatch):
+    monkeypatch.setattr(planes, "MOST_AHEAD", 0)
+    begun = begun_at_planes(image, Counting())
+    assert begun == [min((window + 1) // BATCH + 1, BATCHES) for window in range(BATCH * BATCHES)]
+
+
+def test_after_a_cancellation_nothing_is_computed(image):
+    network, progress = Counting(), RecordingProgress(cancel_at=0.3)
+    with pytest.raises(Cancelled):
+        list(predict_planes(image, [network], INFERER, progress).each)
+    assert network.inside == 0
+    assert network.begun < BATCH * BATCHES
+
+
+def test_after_an_error_nothing_is_computed(image):
+    network = Counting(fail_at=5)
+    with pytest.raises(MemoryError):
+        list(predict_planes(image, [network], INFERER, NoProgress()).each)
+    assert network.inside == 0
+
+
+def test_who_stops_listening_leaves_nothing_behind(image):
+    network = Counting()
+    each = predict_planes(image, [network], INFERER, NoProgress(), probabilities=False).each
+    next(each)
+    each.close()
+    assert network.inside == 0
+    assert network.begun < BATCH * BATCHES
