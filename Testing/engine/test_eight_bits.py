@@ -39,6 +39,7 @@ def test_no_value_is_off_by_more_than_half_its_channels_scale(network, tmp_path)
         assert (error > 0).any(), name
         torch.testing.assert_close(now.abs().amax(1), largest)  # the largest value of a channel stays
     assert not found["input_block.conv1.conv.weight"][5].any()
+    assert load_file(tmp_path / "w")["input_block.conv1.conv.weight" + SCALE].flatten()[5] == 1  # not 0, to divide by
     for name in set(found) - set(names):
         assert torch.equal(found[name], state[name]), name
 

@@ -184,6 +184,12 @@ def test_options_that_make_no_sense_are_told(boxes, teacher, tmp_path, recipe_fi
         ("--keep", 0.5): "Expected a model to start from (--from)",
         ("--teacher", "nobody"): "No model 'nobody'",
         ("--teacher", teacher, "--teacher-weight", 0): "Expected a weight of the teacher above 0, got 0",
+        (
+            "--teacher",
+            teacher,
+            "--recipe",
+            "mednist-kind",
+        ): "Expected the recipe of a segmentation to learn from a model",
         ("--teacher", teacher, "--temperature", -1): "Expected teacher.temperature above 0, got -1.0",
     }
     for words, text in faults.items():

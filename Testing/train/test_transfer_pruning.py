@@ -100,6 +100,27 @@ def test_the_filters_with_the_largest_norms_stay_in_their_order(flat):
     assert torch.equal(state["head.conv.weight"], larger.state_dict()["head.conv.weight"][:, before])
 
 
+class Added(torch.nn.Module):
+    """Features of two convolutions, added."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.one, self.other = torch.nn.Conv2d(1, width, 1), torch.nn.Conv2d(1, width, 1)
+        self.head = torch.nn.Conv2d(width, 2, 1)
+
+    def forward(self, image):
+        return self.head(self.one(image) + self.other(image))
+
+
+def test_of_channels_that_are_added_the_norms_are_added(flat):
+    larger = Added(4)
+    with torch.no_grad():
+        larger.one.weight[:] = torch.tensor([4.0, -1.0, 3.0, 0.0]).reshape(4, 1, 1, 1)
+        larger.other.weight[:] = torch.tensor([0.0, 2.0, -2.0, 1.5]).reshape(4, 1, 1, 1)
+    state = pruned_state(larger, Added(2), flat)  # 4, 3, 5, 1.5
+    assert [state[f"{name}.weight"].flatten().tolist() for name in ("one", "other")] == [[4, 3], [0, -2]]
+
+
 def test_fewer_channels_are_at_least_one():
     assert narrower({"_target_": "UNet", "channels": [1, 3, 8], "strides": [2, 2]}, 0.25)["channels"] == [1, 1, 2]
     assert narrower({"_target_": "SegResNet", "init_filters": 32}, 0.5)["init_filters"] == 16
@@ -121,11 +142,14 @@ def write_run(folder, recipe):
 
 
 def test_a_run_is_planned_by_the_recipe_of_the_pruned_one_and_starts_with_its_weights(trained, boxes, tmp_path, recipe):
+    timed = replace(recipe, minutes=5.0)
+    (trained / "recipe.json").write_text(json.dumps(timed.to_json()), encoding="utf-8")
     command = ("plan", boxes, "-o", tmp_path / "small", "--from", trained, "--keep", 0.5, "--steps", 7)
     assert main([str(word) for word in command]) == 0
     planned = Recipe.read(tmp_path / "small" / "recipe.json")
     assert planned.network == {**recipe.network, "filters": [3, 6, 8]}
     assert planned.start == Start(str(trained), prune=True)
+    assert (planned.steps, planned.minutes) == (7, 0)  # and not five minutes
     assert replace(planned, network=recipe.network, start=recipe.start, steps=recipe.steps) == recipe
     learner = start_network(planned)
     assert learner.report.fresh == ()

@@ -81,7 +81,9 @@ class Purpose:
         """
         wanted = Purpose.of_recipe(recipe)
         if wanted is None:
-            raise SettingsError(f"Expected a segmentation to {what} a model for, got a {recipe.task}; leave it out.")
+            raise SettingsError(
+                f"Expected the recipe of a segmentation to {what} a model, got that of a {recipe.task}; leave it out."
+            )
         for field in fields(self):
             here, there = getattr(wanted, field.name), getattr(self, field.name)
             if field.name != "network" and here != there:
