@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 from ..engine.catalogue import CatalogueEntry, find_model, list_models
 from ..engine.nnunet.reading import CHECKPOINTS, Choice
@@ -17,6 +18,8 @@ from ..engine.progress import Progress
 from .jsonlines import JsonProgress, emit
 from .status import DONE, SOME_FAILED
 from .terminal import TerminalProgress, table
+
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 INSTALL_EPILOG = """\
 examples:
@@ -38,8 +41,12 @@ NAMES_WIDTH = 44
 ANSWERS = {None: "not asked", True: "passed", False: "FAILED"}
 
 
-def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+def add_parsers(actions: Actions) -> list[argparse.ArgumentParser]:
     """Add the four actions; their parsers."""
+    return [add(actions) for add in (_add_install, _add_remove, _add_check, _add_pack)]
+
+
+def _add_install(actions: Actions) -> argparse.ArgumentParser:
     installing = actions.add_parser(
         "install",
         help="install a model from a zip file, a folder or an address",
@@ -82,11 +89,19 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print one JSON object per line for programs: progress, licence (to be accepted), installed, error",
     )
     installing.set_defaults(execute=execute_install)
+    return installing
+
+
+def _add_remove(actions: Actions) -> argparse.ArgumentParser:
     removing = actions.add_parser(
         "remove", help="delete an installed model", description="Delete a model of the user's folder."
     )
     removing.add_argument("model", metavar="ID")
     removing.set_defaults(execute=execute_remove)
+    return removing
+
+
+def _add_check(actions: Actions) -> argparse.ArgumentParser:
     checking = actions.add_parser(
         "check",
         help="check that models are intact and work",
@@ -97,6 +112,10 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     checking.add_argument("model", metavar="ID|FOLDER", nargs="?", help="default: all models")
     checking.add_argument("--json", action="store_true", help="print JSON")
     checking.set_defaults(execute=execute_check)
+    return checking
+
+
+def _add_pack(actions: Actions) -> argparse.ArgumentParser:
     packing = actions.add_parser(
         "pack",
         help="write a model as a zip file for another machine",
@@ -113,7 +132,7 @@ def add_parsers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "FOLDER' makes one, and 'install' leaves them out",
     )
     packing.set_defaults(execute=execute_pack)
-    return [installing, removing, checking, packing]
+    return packing
 
 
 def show_available(*, as_json: bool) -> int:

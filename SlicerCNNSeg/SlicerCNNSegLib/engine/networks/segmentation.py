@@ -13,7 +13,7 @@ from monai.utils import ensure_tuple_rep
 from . import meshnet, nnunet, plain_unet
 from .facts import CLASSIFICATION, SEGMENTATION, NetworkFacts
 from .multitask import SegResNetMultiTask, VGGMultiTask
-from .registry import register_network
+from .registry import Builder, Refinement, register_network
 
 BOTTLENECK = 2
 """``deepest`` of networks with instance or batch normalisation there: one voxel alone has no spread."""
@@ -23,7 +23,17 @@ _SEGRESNET = NetworkFacts(encoder=("convInit", "down_layers"), heads=("conv_fina
 
 def register() -> None:
     """Register them."""
-    for builder, facts, refine in (
+    for builder, facts, refine in _monai():
+        register_network(builder.__name__, builder, facts, refine)
+    register_network(meshnet.MeshNet.__name__, meshnet.MeshNet, meshnet.FACTS)
+    register_network(plain_unet.PlainUNet.__name__, plain_unet.PlainUNet, plain_unet.FACTS, plain_unet.refined)
+    for own in (nnunet.PlainConvUNet, nnunet.ResidualEncoderUNet):
+        register_network(own.__name__, own, nnunet.FACTS, nnunet.refined)
+
+
+def _monai() -> tuple[tuple[Builder, NetworkFacts, Refinement | None], ...]:
+    """MONAI's networks and two made of its parts, what is known of them, and what their arguments add to that."""
+    return (
         (
             nets.AttentionUnet,
             NetworkFacts(deepest=BOTTLENECK, heads=("model.2",), widths="channels"),
@@ -89,12 +99,7 @@ def register() -> None:
             ),
             None,
         ),
-    ):
-        register_network(builder.__name__, builder, facts, refine)
-    register_network(meshnet.MeshNet.__name__, meshnet.MeshNet, meshnet.FACTS)
-    register_network(plain_unet.PlainUNet.__name__, plain_unet.PlainUNet, plain_unet.FACTS, plain_unet.refined)
-    for own in (nnunet.PlainConvUNet, nnunet.ResidualEncoderUNet):
-        register_network(own.__name__, own, nnunet.FACTS, nnunet.refined)
+    )
 
 
 def _product(strides: Sequence[int | Sequence[int]], dims: int) -> tuple[int, ...]:
