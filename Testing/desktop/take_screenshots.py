@@ -32,7 +32,7 @@ DOCKED_PX = 380
 """Width of a docked panel."""
 
 CHART_PX = (520, 380)
-"""Width and height of a plot view."""
+"""Width and least height of a plot view."""
 
 VIEWS_PX = (640, 480)
 """Width and least height of the views of the scene."""
@@ -100,10 +100,10 @@ def plotted(charts: Sequence[Any], sheet: Path) -> Callable[[int], Any]:
     from PySide6 import QtCore, QtGui
 
     def picture(height_px: int) -> Any:
-        pictures = [picture_of_chart(chart, *CHART_PX) for chart in charts]
-        pictures.append(QtGui.QPixmap(str(sheet)).scaledToWidth(CHART_PX[0], QtCore.Qt.SmoothTransformation))
-        whole = QtGui.QPixmap(CHART_PX[0], max(height_px, sum(one.height() for one in pictures)))
-        whole.fill(QtCore.Qt.GlobalColor.black)  # as Slicer's views are where nothing is shown
+        seen = QtGui.QPixmap(str(sheet)).scaledToWidth(CHART_PX[0], QtCore.Qt.SmoothTransformation)
+        room_px = max(CHART_PX[1], -(-(height_px - seen.height()) // len(charts)))
+        pictures = [*(picture_of_chart(chart, CHART_PX[0], room_px) for chart in charts), seen]
+        whole = QtGui.QPixmap(CHART_PX[0], sum(one.height() for one in pictures))
         painter, y = QtGui.QPainter(whole), 0
         for one in pictures:
             painter.drawPixmap(0, y, one)

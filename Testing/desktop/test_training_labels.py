@@ -11,6 +11,7 @@ from tiny_cases import write_image
 from tiny_tables import write_table
 
 from SlicerCNNSegTrainLib import command
+from SlicerCNNSegTrainLib.engine.data.colors import label_color
 
 NAMES = ("Liver", "Tumour", "Lung, left")
 HOLDERS = (4, 2, 1)
@@ -61,10 +62,17 @@ def shown(panel):
     return [(name.text(), name.checkState() == Qt.Checked, cases.text()) for name, cases in rows]
 
 
-def opacity(panel, row):
-    from PySide6.QtCore import Qt
+def swatch(panel, row):
+    """The colour before a label's name, also of one that cannot be checked."""
+    from PySide6.QtGui import QIcon
 
-    return panel.ui.labelsTable.item(row, 0).data(Qt.DecorationRole).alpha()
+    item = panel.ui.labelsTable.item(row, 0)
+    mode = QIcon.Mode.Normal if can_be_checked(panel) else QIcon.Mode.Disabled
+    return item.icon().pixmap(16, 16, mode).toImage().pixelColor(8, 8)
+
+
+def opacity(panel, row):
+    return swatch(panel, row).alpha()
 
 
 def can_be_checked(panel):
@@ -135,6 +143,8 @@ def test_the_choice_is_kept_for_the_data_and_for_no_other(desktop, a_filled_pane
     again = desktop.open("SlicerCNNSegTrain")
     again.ui.dataPathEdit.currentPath = str(other)
     assert again._chosen().labels == ()
+    again.ui.dataPathEdit.currentPath = str(abdomens(tmp_path / "twin"))
+    assert [checked for _name, checked, _cases in shown(again)] == [True, True, True]
     again.ui.dataPathEdit.currentPath = a_filled_panel.ui.dataPathEdit.currentPath
     assert [checked for _name, checked, _cases in shown(again)] == [False, True, True]
     desktop.close(again)
@@ -177,6 +187,7 @@ def test_a_recipe_has_labels_of_its_own(a_filled_panel):
     ui.recipeComboBox.currentIndex = ui.recipeComboBox.findText("hippocampus-mr")
     assert [checked for _name, checked, _cases in shown(a_filled_panel)] == [True, True, False], "its values are 1, 2"
     assert not can_be_checked(a_filled_panel)
+    assert swatch(a_filled_panel, 0).getRgb()[:3] == tuple(round(255 * part) for part in label_color(0))
     assert "The chosen recipe decides." in ui.labelsTable.item(0, 0).toolTip()
     assert a_filled_panel._chosen().labels == ()
     ui.recipeComboBox.currentIndex = 0

@@ -25,6 +25,8 @@ REMEMBERED = "SlicerCNNSegTrain/labels"
 FADED = 60
 """Opacity, of 255, of the colour of what is left out: dark styles show an empty check box hardly at all."""
 
+SWATCH_PX = 16
+
 COUNT_DELAY_MS = 500
 """A path is typed letter by letter; label files are counted once it rests."""
 
@@ -234,7 +236,11 @@ def _show_color(item, label: FoundLabel) -> None:
     """The label's colour before its name, faded when it is not checked."""
     red, green, blue = (round(255 * part) for part in label.color)
     opacity = 255 if item.checkState() == qt.Qt.Checked else FADED
-    item.setData(qt.Qt.DecorationRole, qt.QColor(red, green, blue, opacity))
+    swatch = qt.QPixmap(SWATCH_PX, SWATCH_PX)
+    swatch.fill(qt.QColor(red, green, blue, opacity))
+    icon = qt.QIcon(swatch)
+    icon.addPixmap(swatch, qt.QIcon.Disabled)  # else its colour is lost where nothing can be chosen
+    item.setIcon(icon)
 
 
 def _output() -> Path:
