@@ -80,7 +80,7 @@ def test_a_model_in_eight_bits_is_as_good_and_runs_under_plain_monai_too(trained
     metadata = json.loads((small / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert metadata["cnnseg"]["weights"] == "int8"
     card = (small / "README.md").read_text(encoding="utf-8")
-    assert "kept in int8 with a scale for each output channel (symmetric quantisation after training)" in card
+    assert "kept in int8 with a scale for each output\nchannel (symmetric quantisation after training)" in card
     assert "cnnseg-train export RUN -o MODEL --weights int8" in card
     findings = check_model(CatalogueEntry("box", small, ModelPackage.read(small)))
     assert [finding for finding in findings if not finding.passed] == []

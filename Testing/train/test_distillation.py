@@ -13,6 +13,7 @@ from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.engine.recipe import Recipe
 from SlicerCNNSegTrainLib.engine.recipe_parts import Teacher
+from SlicerCNNSegTrainLib.engine.results.card import _origins
 from SlicerCNNSegTrainLib.engine.run_folder import FoldFolder, RunFolder
 from SlicerCNNSegTrainLib.engine.training.checkpoint import load_checkpoint, save_checkpoint
 from SlicerCNNSegTrainLib.engine.training.hardware import Hardware
@@ -161,7 +162,7 @@ def test_a_pruned_run_with_a_teacher_goes_on_as_if_never_stopped(boxes, teacher,
     options = ("--recipe", recipe_file, "--from", teacher, "--keep", 0.5, "--teacher", teacher, "--steps", 6)
     assert command("plan", boxes, "-o", tmp_path / "run", *options) == 0
     run = RunFolder(tmp_path / "run")
-    recipe = run.read_recipe()
+    recipe, larger = run.read_recipe(), Recipe.read(recipe_file)
     data = read_checked(run, recipe, [0], NoProgress())
     whole, parts = (FoldFolder(tmp_path / name / "fold_0") for name in ("whole", "run"))
     train_fold(whole, recipe, data, CPU, NoProgress())
@@ -170,10 +171,16 @@ def test_a_pruned_run_with_a_teacher_goes_on_as_if_never_stopped(boxes, teacher,
     train_fold(parts, recipe, data, CPU, NoProgress(), resume=True)
     expected, found = load_checkpoint(whole.last), load_checkpoint(parts.last)
     assert found["step"] == 6
+    counts = [sum(one.numel() for one in build_network(each.network).parameters()) for each in (recipe, larger)]
+    whose = f"the model teacher (sha256 {recipe.teacher.sha256[:12]}"
+    assert _origins(recipe, parts) == (
+        f" It started from {whose}, from fold_0/best.pt, pruned to {counts[0] / counts[1]:.1%} of its weights). "
+        f"It learned from the labels and from {whose}): distillation, T = 2."
+    )
     for part in ("network", "average"):
         assert all(torch.equal(expected[part][name], found[part][name]) for name in expected[part])
     assert Recipe.read(parts.recipe).teacher == recipe.teacher
-    write_run(teacher, Recipe.read(recipe_file), seed=9)
+    write_run(teacher, larger, seed=9)
     assert command("run", run.path, "--resume") == 2
     assert "put the model back, or plan another run with this one" in capsys.readouterr().err
 

@@ -20,8 +20,8 @@ from .export import HALF
 
 CARD = "README.md"
 STORED = {
-    "int8": "int8 with a scale for each output channel (symmetric quantisation after training), and become float32\n"
-    "when they are loaded: this saves room, not time"
+    "int8": "int8 with a scale for each output\nchannel (symmetric quantisation after training), and become float32 "
+    "when they are loaded: this saves\nroom, not time"
 }
 """More on how weights are stored than the name of the type."""
 
@@ -200,7 +200,6 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
             "",
             "DATA is the data set's folder or table. The weights are the exponential moving average at the step with",
             f"the best score on the held-out cases, kept in {STORED.get(weights, weights)}.",
-            *_origins(recipe),
             "",
             *training,
             "",
@@ -224,18 +223,18 @@ def _card(recipe: Recipe, data: str, training: Sequence[str], numbers: Sequence[
     )
 
 
-def _origins(recipe: Recipe) -> list[str]:
-    """Which models a smaller one comes from."""
-    start, teacher = recipe.start, recipe.teacher
-    lines = []
-    if start.prune:
-        lines.append(f"Its network is that of {Path(start.model).name}, pruned, and started with what was left of it.")
+def _origins(recipe: Recipe, fold: FoldFolder) -> str:
+    """Which models a smaller one comes from, in words; "" for others."""
+    teacher, lines = recipe.teacher, []
+    if recipe.start.prune:
+        source = json.loads(fold.start.read_text(encoding="utf-8"))["source"]
+        lines.append(f"It started from the model {source}.")
     if teacher.model:
         whose = f"{Path(teacher.model).name} (sha256 {teacher.sha256[:SHOWN_DIGITS]})"
         lines.append(
-            f"It learned from the labels and from {whose}, by distillation at temperature {teacher.temperature:g}."
+            f"It learned from the labels and from the model {whose}: distillation, T = {teacher.temperature:g}."
         )
-    return ["", *lines] if lines else []
+    return " ".join(["", *lines])
 
 
 def _recipe_words(recipe: Recipe) -> str:
@@ -257,7 +256,7 @@ def _training_paragraph(recipe: Recipe, run: FoldFolder) -> str:
     window = "x".join(map(str, recipe.patch_size))
     return (
         f"Fold {run.number}: {last['step']} steps of {recipe.batch_size} windows of {window} voxels took "
-        f"{float(last['seconds']) / 60:.0f} minutes."
+        f"{float(last['seconds']) / 60:.0f} minutes.{_origins(recipe, run)}"
     )
 
 
