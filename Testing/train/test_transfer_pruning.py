@@ -8,7 +8,7 @@ import torch
 from tiny_model import write_tiny_model
 from tiny_networks import ARGUMENTS, definition
 
-from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.errors import ModelError, SettingsError
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
 from SlicerCNNSegTrainLib.cli.main import main
 from SlicerCNNSegTrainLib.engine.recipe import Recipe
@@ -235,3 +235,13 @@ class Shuffled(torch.nn.Module):
 def test_channels_that_cannot_be_followed_are_told():
     with pytest.raises(SettingsError, match=r"channels that reach the convolution second.weight cannot be followed"):
         follow_channels(Shuffled(), 1, (8, 8))
+
+
+def test_a_model_with_incomplete_configs_is_not_pruned(tmp_path, recipe):
+    model = write_tiny_model(tmp_path / "model", network=recipe.network)
+    config = model / "configs" / "inference.json"
+    plain = json.loads(config.read_text(encoding="utf-8"))
+    del plain["preprocessing"]
+    config.write_text(json.dumps(plain), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"The model model lacks 'preprocessing' in configs/inference.json"):
+        smaller_recipe(replace(recipe, start=Start(str(model))), 0.5)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from SlicerCNNSegLib.engine.errors import SettingsError
+from SlicerCNNSegLib.engine.errors import ModelError, SettingsError
 from SlicerCNNSegLib.engine.package import OWN, ModelPackage
 from SlicerCNNSegLib.engine.preprocess import Preprocessing
 
@@ -47,13 +47,22 @@ class Purpose:
 
     @classmethod
     def of_package(cls, package: ModelPackage) -> Purpose | None:
-        """Of a model; None of another task, and of a form that others made."""
+        """Of a model; None of another task, and of a form that others made.
+
+        Raises
+        ------
+        ModelError
+            Its configs are incomplete.
+        """
         if package.task != SEGMENTATION or package.form != OWN:
             return None
         labels = tuple((label.value, label.name) for label in package.labels)
         channels = tuple(channel.name for channel in package.channels)
-        prepared = Preprocessing.from_transforms(package.inference["preprocessing"]["transforms"])
-        return cls(package.inference["network_def"], labels, channels, prepared)
+        try:
+            network, transforms = package.inference["network_def"], package.inference["preprocessing"]["transforms"]
+        except KeyError as error:
+            raise ModelError(f"The model {package.id} lacks {error} in configs/inference.json; get it anew.") from error
+        return cls(network, labels, channels, Preprocessing.from_transforms(transforms))
 
     @classmethod
     def of(cls, source: Source, what: str) -> Purpose:
@@ -63,13 +72,20 @@ class Purpose:
         ------
         SettingsError
             It is not known.
+        ModelError
+            The model's configs are incomplete.
         """
-        if source.purpose is None:
+        origin, purpose = source.origin, None
+        if isinstance(origin, ModelPackage):
+            purpose = cls.of_package(origin)
+        elif origin is not None and origin.is_file():
+            purpose = cls.of_recipe(Recipe.read(origin))
+        if purpose is None:
             raise SettingsError(
                 f"Expected a segmentation of CNNSeg's own to {what}, with its recipe or its configs, but "
                 f"{source.text()} is none; choose another model."
             )
-        return source.purpose
+        return purpose
 
     def check_for(self, recipe: Recipe, source: Source, what: str) -> None:
         """See that a recipe has the same labels, channels and preprocessing.

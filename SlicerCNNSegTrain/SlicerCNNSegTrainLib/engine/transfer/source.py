@@ -14,11 +14,9 @@ from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError, UnknownM
 from SlicerCNNSegLib.engine.package import ModelPackage
 from SlicerCNNSegLib.engine.weights import read_weights
 
-from ..recipe import Recipe
 from ..recipe_parts import Start
 from ..training.checkpoint import load_checkpoint
 from .adapters import ORIGINAL, UP, merged_state
-from .purpose import Purpose
 
 SHOWN_DIGITS = 12
 """Of a checksum, in texts for people."""
@@ -38,15 +36,15 @@ class Source:
         Name to tensor.
     note:
         What else a reader should know, or "".
-    purpose:
-        What they are for, where that is known.
+    origin:
+        The model, or the recipe of the run: what says what they are for (``purpose.py``); None where nothing does.
     """
 
     id: str
     sha256: str
     state: Mapping[str, torch.Tensor] = field(repr=False)
     note: str = ""
-    purpose: Purpose | None = field(default=None, repr=False)
+    origin: ModelPackage | Path | None = field(default=None, repr=False)
 
     def text(self) -> str:
         """Whose weights these are, for people."""
@@ -92,13 +90,12 @@ def _from_run(folder: Path, checkpoint: Path) -> Source:
             f"{checkpoint} holds adapters alone; export the run ('cnnseg-train export') and start from that model."
         )
     digest, recipe = hashlib.sha256(checkpoint.read_bytes()).hexdigest(), checkpoint.with_name("recipe.json")
-    purpose = Purpose.of_recipe(Recipe.read(recipe)) if recipe.is_file() else None
     note = f"from {checkpoint.relative_to(folder)}"
-    return Source(folder.resolve().name, digest, merged_state(average), note, purpose)
+    return Source(folder.resolve().name, digest, merged_state(average), note, recipe)
 
 
 def _from_bundle(package: ModelPackage) -> Source:
     first, *others = package.weights_files
     state = read_weights(first)
     note = f"{first.name} of {1 + len(others)}" if others else ""
-    return Source(package.id, package.sha256, state, note, Purpose.of_package(package))
+    return Source(package.id, package.sha256, state, note, package)
