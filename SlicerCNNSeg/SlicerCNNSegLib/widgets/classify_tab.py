@@ -54,14 +54,7 @@ class ClassifyTab(TaskTab):
     def request(self, volume_nodes) -> ClassifyRequest:
         """What to classify."""
         parameters = self._parameters
-        settings = ClassificationSettings(
-            model=parameters.classifier,
-            device=parameters.device,
-            precision=parameters.precision,
-            mirror=parameters.mirror,
-            explain=parameters.explain,
-            force=parameters.force,
-        )
+        settings = self._settings(ClassificationSettings, explain=parameters.explain)
         return ClassifyRequest(
             volume_nodes,
             settings,

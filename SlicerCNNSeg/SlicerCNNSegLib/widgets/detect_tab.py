@@ -25,6 +25,7 @@ class DetectTab(TaskTab):
 
     task = "detection"
     model_parameter = "detector"
+    region_parameters = ("detectRegion", "detectMargin")
 
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.detectorComboBox, ui.detectorInfoLabel, start_run)
@@ -46,22 +47,9 @@ class DetectTab(TaskTab):
         super().show_parameters()
         self._show_margin(self.ui.detectMarginLabel, self.ui.detectMarginSpinBox)
 
-    @property
-    def region(self):
-        """What the parameter node restricts the run to."""
-        return self._parameters.detectRegion, self._parameters.detectMargin
-
     def request(self, volume_nodes) -> DetectRequest:
         """What to search."""
-        parameters = self._parameters
-        settings = DetectionSettings(
-            model=parameters.detector,
-            device=parameters.device,
-            precision=parameters.precision,
-            mirror=parameters.mirror,
-            force=parameters.force,
-        )
-        return DetectRequest(volume_nodes, settings, *self.region)
+        return DetectRequest(volume_nodes, self._settings(DetectionSettings), *self.region)
 
     def show_result(self, end: RunEnd, seconds: int) -> str:
         """Show findings, or what was made of them; says what came out."""

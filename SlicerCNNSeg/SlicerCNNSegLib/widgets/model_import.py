@@ -13,14 +13,13 @@ from slicer.i18n import tr as _
 
 from ..engine.described.description import MATCHES, Description
 from ..engine.errors import CNNSegError, SettingsError
-from ..worker.processes import MODULE_FOLDER
-from .model_command import ModelCommand
+from .model_dialog import ModelDialog
 from .packages import REQUIREMENTS, ensure_packages
 from .process_job import JobEnd
 from .run_status import ERROR_STYLE
 
 
-class ModelImport:
+class ModelImport(ModelDialog):
     """The dialog; the import itself runs in a process of its own.
 
     Parameters
@@ -30,29 +29,17 @@ class ModelImport:
     """
 
     def __init__(self, on_imported: Callable[[str], None]) -> None:
+        super().__init__("SlicerCNNSegImport", "importStatusLabel")
         self._on_imported = on_imported
-        self.dialog = slicer.util.loadUI(str(MODULE_FOLDER / "Resources" / "UI" / "SlicerCNNSegImport.ui"))
-        self.ui = slicer.util.childWidgetVariables(self.dialog)
-        self._command = ModelCommand(self._end)
         self._folder: TemporaryDirectory[str] | None = None
         self._id = ""
         self.ui.startImportButton.clicked.connect(self._start)
         self.ui.closeButton.clicked.connect(self._close)
 
-    @property
-    def running(self) -> bool:
-        """Whether an import is under way."""
-        return self._command.running
-
     def open(self) -> None:
         """Show the dialog; what was filled in before is still there."""
         self._say("")
         self.dialog.open()
-
-    def close(self) -> None:
-        """End an import that is under way, and the dialog."""
-        self._command.close()
-        self.dialog.reject()
 
     def answers(self) -> dict[str, Any]:
         """What was filled in, as a description has it.
@@ -115,13 +102,3 @@ class ModelImport:
             self._say(_("Cancelled."))
         else:
             self._say(end.problem or _("The import failed."), ERROR_STYLE)
-
-    def _close(self, _checked: object = None) -> None:
-        if self._command.running:
-            self._command.cancel()
-        else:
-            self.dialog.reject()
-
-    def _say(self, text: str, style: str = "") -> None:
-        self.ui.importStatusLabel.text = text
-        self.ui.importStatusLabel.styleSheet = style

@@ -12,8 +12,7 @@ from slicer.i18n import tr as _
 from ..engine.errors import CNNSegError, SettingsError
 from ..engine.store.downloads import Checksum, is_offline
 from ..engine.store.zoo import RUNS, WITH_TRUST, ZooEntry, zoo_entries, zoo_source
-from ..worker.processes import MODULE_FOLDER
-from .model_command import ModelCommand
+from .model_dialog import ModelDialog
 from .packages import REQUIREMENTS, ensure_packages
 from .process_job import JobEnd
 from .run_status import ERROR_STYLE
@@ -36,7 +35,7 @@ NAMED = 6
 """Structures of a published model that are named."""
 
 
-class ModelInstall:
+class ModelInstall(ModelDialog):
     """The dialog; the installation itself runs in a process of its own.
 
     Parameters
@@ -46,10 +45,9 @@ class ModelInstall:
     """
 
     def __init__(self, on_installed: Callable[[str], None]) -> None:
+        super().__init__("SlicerCNNSegInstall", "installStatusLabel")
         self._on_installed = on_installed
-        self.dialog = slicer.util.loadUI(str(MODULE_FOLDER / "Resources" / "UI" / "SlicerCNNSegInstall.ui"))
-        self.ui = ui = slicer.util.childWidgetVariables(self.dialog)
-        self._command = ModelCommand(self._end, self._hear)
+        ui = self.ui
         self._licence_shown = False
         self._id = ""
         ui.sourceComboBox.addItems([_("MONAI Model Zoo"), _("Zip or tar file"), _("Folder"), _("Address")])
@@ -64,21 +62,11 @@ class ModelInstall:
         ui.closeInstallButton.clicked.connect(self._close)
         self._chosen()
 
-    @property
-    def running(self) -> bool:
-        """Whether an installation is under way."""
-        return self._command.running
-
     def open(self) -> None:
         """Show the dialog; what was filled in before is still there."""
         if not self.running:
             self._chosen()
         self.dialog.open()
-
-    def close(self) -> None:
-        """End an installation that is under way, and the dialog."""
-        self._command.close()
-        self.dialog.reject()
 
     def arguments(self) -> list[str]:
         """What was filled in, as arguments of ``cnnseg models install``.
@@ -197,17 +185,6 @@ class ModelInstall:
             about = _("{title} has the licence {licence}. Its use may be restricted.")
             self.ui.licenceLabel.text = about.format(title=event["title"], licence=event["licence"])
             self.ui.licenceText.plainText = event["text"]
-
-    def _close(self, _checked: object = None) -> None:
-        if self._command.running:
-            self._say(_("Cancelling"))
-            self._command.cancel()
-        else:
-            self.dialog.reject()
-
-    def _say(self, text: str, style: str = "") -> None:
-        self.ui.installStatusLabel.text = text
-        self.ui.installStatusLabel.styleSheet = style
 
 
 def describe_published(entry: ZooEntry) -> str:

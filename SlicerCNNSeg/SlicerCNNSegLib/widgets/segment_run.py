@@ -7,40 +7,26 @@ from typing import Any
 
 import slicer
 
-from ..engine.catalogue import find_model
-from ..engine.classification.around import MARGIN_MM
-from ..engine.inputs import check_modality, match_channels
 from ..engine.result import SegmentationResult
-from ..engine.settings import SegmentationSettings
 from ..engine.steps import Steps
 from ..scene.segmentations import clear_segmentation, copying_foreground, put_segmentation
 from ..scene.tables import show_volumes
-from ..scene.volumes import volume_from_node
-from .worker_run import RunEnd, WorkerRun, restricted
+from .restricted_run import RestrictedRequest, RestrictedRun
+from .worker_run import RunEnd
 
 
 @dataclass(frozen=True)
-class SegmentRequest:
-    """What to segment, and where the result goes.
+class SegmentRequest(RestrictedRequest):
+    """What to segment by ``SegmentationSettings``, and where the result goes.
 
     Parameters
     ----------
-    volume_nodes:
-        The input: a volume for each channel of the model, in its order.
-    settings:
-        Their regions are replaced by ``region_node``.
-    region_node, margin_mm:
-        ROI, or segmentation around which is segmented, so far around; None for the whole volume.
     output_node:
         Segmentation node to fill; None makes one.
     table_node:
         Table node to fill with the volumes; None makes one.
     """
 
-    volume_nodes: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
-    settings: SegmentationSettings
-    region_node: slicer.vtkMRMLDisplayableNode | None = None
-    margin_mm: float = MARGIN_MM
     output_node: slicer.vtkMRMLSegmentationNode | None = None
     table_node: slicer.vtkMRMLTableNode | None = None
 
@@ -53,7 +39,7 @@ class ShownSegmentation:
     table_node: slicer.vtkMRMLTableNode
 
 
-class SegmentRun(WorkerRun):
+class SegmentRun(RestrictedRun):
     """Segments volume nodes; ``RunEnd.shown`` is a ``ShownSegmentation``."""
 
     def start(self, request: SegmentRequest) -> None:
@@ -66,13 +52,7 @@ class SegmentRun(WorkerRun):
         CNNSegError
             A volume, the region or the model cannot be used; nothing was started and nothing changed.
         """
-        self._check_idle()
-        package = find_model(request.settings.model)
-        volumes = [volume_from_node(node) for node in request.volume_nodes]
-        check_modality(package, volumes, force=request.settings.force)
-        match_channels(package, volumes)
-        settings = restricted(request.settings, request.region_node, request.margin_mm, volumes[0])
-        self._begin(settings, request.volume_nodes, volumes)
+        self._begin_within(request)
         self._request = request
         if request.output_node is not None:
             clear_segmentation(request.output_node)

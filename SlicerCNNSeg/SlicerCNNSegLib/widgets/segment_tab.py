@@ -17,6 +17,7 @@ class SegmentTab(TaskTab):
 
     task = "segmentation"
     model_parameter = "model"
+    region_parameters = ("region", "regionMargin")
 
     def __init__(self, ui, start_run: StartRun) -> None:
         super().__init__(ui, ui.modelComboBox, ui.modelInfoLabel, start_run)
@@ -34,23 +35,12 @@ class SegmentTab(TaskTab):
         super().show_parameters()
         self._show_margin(self.ui.regionMarginLabel, self.ui.regionMarginSpinBox)
 
-    @property
-    def region(self):
-        """What the parameter node restricts the run to."""
-        return self._parameters.region, self._parameters.regionMargin
-
     def request(self, volume_nodes) -> SegmentRequest:
         """What to segment."""
         parameters = self._parameters
         return SegmentRequest(
             volume_nodes,
-            SegmentationSettings(
-                model=parameters.model,
-                device=parameters.device,
-                precision=parameters.precision,
-                mirror=parameters.mirror,
-                force=parameters.force,
-            ),
+            self._settings(SegmentationSettings),
             *self.region,
             parameters.outputSegmentation,
             # a segmentation that is replaced takes its table along; a new one gets a new table

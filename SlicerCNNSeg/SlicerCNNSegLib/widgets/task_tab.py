@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from slicer.i18n import tr as _
 
@@ -16,6 +16,8 @@ from .worker_run import RunEnd
 
 StartRun = Callable[[Callable[[], Any]], None]
 """Starts a run of the request that the call gives; what is wrong with it is shown to the user."""
+
+Settings = TypeVar("Settings")
 
 
 class TaskTab(ABC):
@@ -36,6 +38,9 @@ class TaskTab(ABC):
 
     model_parameter: str
     """The parameter that holds the model's id."""
+
+    region_parameters: tuple[str, str] | None = None
+    """Those that hold a node, to which a run is restricted, and the margin around it; None where there are none."""
 
     def __init__(self, ui, combo_box, info_label, start_run: StartRun) -> None:
         self.ui = ui
@@ -63,6 +68,18 @@ class TaskTab(ABC):
         if self.models.id != chosen:
             self.models.select(chosen)
 
+    def _settings(self, kind: Callable[..., Settings], **others: Any) -> Settings:
+        """Settings of this kind with what all tasks have in common, and others."""
+        parameters = self._parameters
+        return kind(
+            model=getattr(parameters, self.model_parameter),
+            device=parameters.device,
+            precision=parameters.precision,
+            mirror=parameters.mirror,
+            force=parameters.force,
+            **others,
+        )
+
     def _show_margin(self, label: Any, spin_box: Any) -> None:
         """Around segments there is a margin, of an ROI there is none."""
         node, _margin = self.region
@@ -75,7 +92,10 @@ class TaskTab(ABC):
     @property
     def region(self) -> tuple[Any, float]:
         """Node to which the run is restricted, or None, and the margin around it in mm."""
-        return None, 0.0
+        if self.region_parameters is None:
+            return None, 0.0
+        node, margin = self.region_parameters
+        return getattr(self._parameters, node), getattr(self._parameters, margin)
 
     def estimate(self, volume_node: Any) -> str:
         """What a run on this volume will take, in words; by the last one on this computer."""

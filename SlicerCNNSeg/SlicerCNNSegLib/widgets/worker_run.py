@@ -9,17 +9,15 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import qt
 import slicer
 
 from ..engine.errors import Cancelled, CNNSegError, InputError
-from ..engine.settings import DetectionSettings, SegmentationSettings
 from ..engine.steps import Steps
 from ..engine.volume import Volume
-from ..scene.regions import region_around
 from ..scene.volumes import volume_from_node
 from ..worker.interface import Ended, Progressed, Result, Settings, Worker
 from ..worker.last_runs import remember
@@ -32,8 +30,6 @@ TICK_S = 0.01
 
 LOADING = 0.98
 """Where the bar stands while the result comes into the scene."""
-
-Restrictable = TypeVar("Restrictable", SegmentationSettings, DetectionSettings)
 
 UNDER_WAY = "A run is under way; wait for its end or cancel it."
 REMOVED = "The input volume was removed from the scene during the run; nothing was added."
@@ -60,21 +56,6 @@ class RunEnd:
     cancelled: bool = False
     problem: str = ""
     details: str = ""
-
-
-def restricted(settings: Restrictable, node: Any, margin_mm: float, volume: Volume) -> Restrictable:
-    """The settings with the region of a node, see ``scene.regions.region_around``; as they are without a node.
-
-    Raises
-    ------
-    CNNSegError
-        The node is empty, or a region holds nothing of the volume.
-    """
-    if node is not None:
-        settings = replace(settings, regions=(region_around(node, margin_mm),))
-    for region in settings.regions:
-        region.index_box(volume.geometry)
-    return settings
 
 
 class WorkerRun(ABC):
