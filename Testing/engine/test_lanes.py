@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import OutOfMemoryError
-from SlicerCNNSegLib.engine.lanes import UnderWay
+from SlicerCNNSegLib.engine.lanes import LARGE, UnderWay
 
 
 def in_lanes(work, batch):
@@ -43,6 +43,12 @@ def test_the_parts_share_the_threads_and_others_keep_theirs(threads_of_before, c
         assert torch.get_num_threads() == count
         with ThreadPoolExecutor(1) as new:
             assert new.submit(torch.get_num_threads).result() == count
+
+
+def test_large_images_are_in_parts_of_their_own(threads):
+    batch = torch.zeros(3, 1, dtype=torch.int8)
+    assert [len(part) for part in in_lanes(lambda part: part, batch.expand(3, LARGE + 1))] == [1, 1, 1]
+    assert len(in_lanes(lambda part: part, batch.expand(3, LARGE))) == min(3, threads)
 
 
 def test_a_convolution_gives_the_same(threads):
