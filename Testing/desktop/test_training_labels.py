@@ -111,6 +111,39 @@ def test_cases_are_counted_by_a_process(desktop, a_training_panel, tmp_path, nam
     assert a_training_panel._chosen().labels == (names[0], names[2])
 
 
+class SlowProcess:
+    """A process that takes its time, also to end."""
+
+    def __init__(self):
+        self.running, self.started = False, []
+
+    def start(self, command):
+        self.running = True
+        self.started.append(Path(command[1]).name)
+
+    def cancel(self):
+        """Its end comes later."""
+
+    close = cancel
+
+
+@pytest.mark.parametrize("count_delay_ms", [0])
+def test_a_count_that_other_data_overtakes_starts_anew(desktop, a_training_panel, tmp_path):
+    section = a_training_panel._labels
+    process = section._job = SlowProcess()
+    for name in ("first", "second"):
+        a_training_panel.ui.dataPathEdit.currentPath = str(abdomens(tmp_path / name))
+        desktop.wait_until(lambda: process.started and not section._timer.isActive())
+    assert process.started == ["first"]
+    process.running = False
+    section._count_ended(None)
+    desktop.wait_until(lambda: len(process.started) == 2, timeout_s=10)
+    assert process.started == ["first", "second"]
+    section._count_ended(None)
+    assert shown(a_training_panel) == [(name, True, "?") for name in NAMES], "it has failed"
+    assert not section._timer.isActive()
+
+
 def test_what_is_unchecked_is_not_asked_for_and_faded(a_filled_panel):
     assert opacity(a_filled_panel, 1) == 255
     check(a_filled_panel, 1, on=False)
@@ -150,7 +183,7 @@ def test_the_choice_is_kept_for_the_data_and_for_no_other(desktop, a_filled_pane
     desktop.close(again)
 
 
-def test_a_table_for_two_tasks(a_training_panel, a_table):
+def test_a_table_for_two_tasks(desktop, a_training_panel, a_table):
     ui = a_training_panel.ui
     ui.sourceComboBox.currentIndex = 1
     ui.tablePathEdit.currentPath = str(a_table)
@@ -167,9 +200,11 @@ def test_a_table_for_two_tasks(a_training_panel, a_table):
     offered = [ui.recipeComboBox.itemText(n) for n in range(ui.recipeComboBox.count)]
     assert offered == command.shipped_recipes("classification")
     assert a_training_panel._chosen().task == "classification"
-    ui.sourceComboBox.currentIndex = 0
-    ui.sourceComboBox.currentIndex = 1
-    assert ui.taskComboBox.currentText == "Classification"
+    again = desktop.open("SlicerCNNSegTrain")
+    again.ui.sourceComboBox.currentIndex = 1
+    again.ui.tablePathEdit.currentPath = str(a_table)
+    assert again.ui.taskComboBox.currentText == "Classification"
+    desktop.close(again)
 
 
 def test_a_table_for_no_task_says_what_it_lacks(a_training_panel, tmp_path):
