@@ -1,6 +1,8 @@
 """Parts of a batch side by side: the same answers in the same order, and PyTorch's threads left as they were."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Timer
 
 import pytest
 import torch
@@ -66,3 +68,20 @@ def test_an_error_of_a_part_is_raised(threads):
 
     with pytest.raises(OutOfMemoryError):
         in_lanes(work, torch.arange(4.0)[:, None])
+
+
+def test_what_is_dropped_begins_no_more_and_leaves_nothing_behind(threads_of_before):
+    torch.set_num_threads(2)
+    begun, ended, go_on = [], [], Event()
+
+    def work(part):
+        begun.append(part)
+        go_on.wait(10)
+        ended.append(part)
+
+    under_way = UnderWay(work, torch.zeros(6, 1, dtype=torch.int8).expand(6, LARGE + 1))
+    while len(begun) < 2:
+        time.sleep(0.001)
+    Timer(0.1, go_on.set).start()
+    under_way.drop()
+    assert (len(begun), len(ended)) == (2, 2)

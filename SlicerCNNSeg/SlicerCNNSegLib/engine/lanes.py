@@ -49,12 +49,12 @@ class UnderWay(Generic[Result]):
 
     def results(self) -> list[Result]:
         """In order, when all are there; raises what ``work`` raised."""
-        self.wait()
+        wait(self._begun)
         return [part() for part in self._late] + [part.result() for part in self._begun]
 
-    def wait(self) -> None:
-        """Until nothing of it is computed, and its memory is free for who tries again."""
-        wait(self._begun)
+    def drop(self) -> None:
+        """Begin no more of it, and wait for what is computed: its memory is free then for who tries again."""
+        wait([part for part in self._begun if not part.cancel()])
 
 
 def _parts(batch: torch.Tensor, threads: int) -> tuple[torch.Tensor, ...]:

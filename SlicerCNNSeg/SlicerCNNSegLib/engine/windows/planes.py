@@ -157,7 +157,7 @@ class _Predictor:
         finally:
             for one in (now, following):
                 if one is not None:
-                    one.wait()
+                    one.drop()
 
     def _sent(self, batch: torch.Tensor) -> torch.Tensor:
         """On the device; to CUDA from pinned memory, so that nothing waits for the transfer but its own batch."""
