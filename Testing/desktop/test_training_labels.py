@@ -133,7 +133,7 @@ def test_a_count_that_other_data_overtakes_starts_anew(desktop, a_training_panel
     process = section._job = SlowProcess()
     for name in ("first", "second"):
         a_training_panel.ui.dataPathEdit.currentPath = str(abdomens(tmp_path / name))
-        desktop.wait_until(lambda: process.started and not section._timer.isActive())
+        desktop.wait_until(lambda: process.started and not section._timer.active)
     assert process.started == ["first"]
     process.running = False
     section._count_ended(None)
@@ -141,7 +141,7 @@ def test_a_count_that_other_data_overtakes_starts_anew(desktop, a_training_panel
     assert process.started == ["first", "second"]
     section._count_ended(None)
     assert shown(a_training_panel) == [(name, True, "?") for name in NAMES], "it has failed"
-    assert not section._timer.isActive()
+    assert not section._timer.active
 
 
 def test_what_is_unchecked_is_not_asked_for_and_faded(a_filled_panel):
