@@ -54,7 +54,6 @@ class LabelsSection:
         self._counting: Contents | None = None
         self._job = process(lambda line: None, self._count_ended)
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
         self._timer.interval = COUNT_DELAY_MS
         self._timer.timeout.connect(self._count)
         self._tasks = {
@@ -211,6 +210,7 @@ class LabelsSection:
 
     def _count(self) -> None:
         """Start to count, unless another count is still ending; its end starts this one."""
+        self._timer.stop()
         if not self._job.running:
             self._counting = self._contents
             _output().unlink(missing_ok=True)
