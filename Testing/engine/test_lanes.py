@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from SlicerCNNSegLib.engine.errors import OutOfMemoryError
-from SlicerCNNSegLib.engine.lanes import LARGE, UnderWay
+from SlicerCNNSegLib.engine.lanes import UnderWay
 
 
 def in_lanes(work, batch):
@@ -47,10 +47,9 @@ def test_the_parts_share_the_threads_and_others_keep_theirs(threads_of_before, c
             assert new.submit(torch.get_num_threads).result() == count
 
 
-def test_large_images_are_in_parts_of_their_own(threads):
-    batch = torch.zeros(3, 1, dtype=torch.int8)
-    assert [len(part) for part in in_lanes(lambda part: part, batch.expand(3, LARGE + 1))] == [1, 1, 1]
-    assert len(in_lanes(lambda part: part, batch.expand(3, LARGE))) == min(3, threads)
+def test_images_may_be_parts_of_their_own(threads):
+    found = UnderWay(lambda part: part, torch.arange(3.0)[:, None], singly=True).results()
+    assert [part.tolist() for part in found] == [[[0.0]], [[1.0]], [[2.0]]]
 
 
 def test_a_convolution_gives_the_same(threads):
@@ -79,7 +78,7 @@ def test_what_is_dropped_begins_no_more_and_leaves_nothing_behind(threads_of_bef
         go_on.wait(10)
         ended.append(part)
 
-    under_way = UnderWay(work, torch.zeros(6, 1, dtype=torch.int8).expand(6, LARGE + 1))
+    under_way = UnderWay(work, torch.zeros(6, 1), singly=True)
     while len(begun) < 2:
         time.sleep(0.001)
     Timer(0.1, go_on.set).start()

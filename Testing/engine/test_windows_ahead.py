@@ -20,7 +20,7 @@ class Counting(torch.nn.Module):
     def __init__(self, fail_at: int = 10**6) -> None:
         super().__init__()
         self.bias = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
-        self.begun, self.inside, self.fail_at, self.lock = 0, 0, fail_at, threading.Lock()
+        self.begun, self.inside, self.most, self.fail_at, self.lock = 0, 0, 0, fail_at, threading.Lock()
 
     def __deepcopy__(self, memo):
         return self
@@ -28,6 +28,7 @@ class Counting(torch.nn.Module):
     def forward(self, windows):
         with self.lock:
             self.begun += len(windows)
+            self.most = max(self.most, len(windows))
             self.inside += 1
             failing = self.begun >= self.fail_at
         try:
@@ -97,3 +98,13 @@ def test_who_stops_listening_leaves_nothing_behind(image):
     each.close()
     assert network.inside == 0
     assert network.begun < BATCH * BATCHES
+
+
+@pytest.mark.parametrize(
+    ("autocast", "large", "at_once"), [(torch.bfloat16, 511, 1), (torch.bfloat16, 512, 2), (None, 511, 2)]
+)
+def test_large_windows_go_singly_in_half_precision(image, monkeypatch, autocast, large, at_once):
+    monkeypatch.setattr(planes, "LARGE", large)
+    network, inferer = Counting(), Inferer((8, 8, 8), 0.0, 2 * BATCH)
+    list(predict_planes(image, [network], inferer, NoProgress(), autocast=autocast).each)
+    assert network.most == at_once

@@ -16,11 +16,6 @@ import torch
 
 Result = TypeVar("Result")
 
-LARGE = 2**19
-"""Values of an image above which two at once are slower than one after the other: 1.9 against 1.5 s of processors for a
-window of 96x96x96 in a SegResNet of 32 channels. What a thread's layers give is then more than the 64 MB that glibc
-keeps for it, and the system zeroes it anew each time. Of small images several at once are faster."""
-
 
 class UnderWay(Generic[Result]):
     """What ``work`` makes of each part of a batch; the caller may do something else meanwhile.
@@ -31,18 +26,19 @@ class UnderWay(Generic[Result]):
         Takes part of the batch; called by several threads, without gradients. A context of the caller's, as of
         autocast, has to be entered in it.
     batch:
-        Images along the first axis. On a CPU in parts as equal as can be, as many as PyTorch has threads, and no two
-        large images in one; elsewhere in one part. A part that has nothing beside it is begun when its result is asked
-        for.
+        Images along the first axis. On a CPU in parts as equal as can be, as many as PyTorch has threads; elsewhere in
+        one part. A part that has nothing beside it is begun when its result is asked for.
+    singly:
+        On a CPU each image is a part.
     """
 
-    def __init__(self, work: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> None:
+    def __init__(self, work: Callable[[torch.Tensor], Result], batch: torch.Tensor, *, singly: bool = False) -> None:
         def without_gradients(part: torch.Tensor) -> Result:
             with torch.inference_mode():
                 return work(part)
 
         threads = torch.get_num_threads()
-        parts = _parts(batch, threads)
+        parts = _parts(batch, len(batch) if singly else threads)
         lanes = min(len(parts), threads)
         self._late = [partial(without_gradients, part) for part in parts] if lanes < 2 else []
         self._begun = [_pool(lanes, threads).submit(without_gradients, part) for part in parts] if lanes > 1 else []
@@ -57,10 +53,8 @@ class UnderWay(Generic[Result]):
         wait([part for part in self._begun if not part.cancel()])
 
 
-def _parts(batch: torch.Tensor, threads: int) -> tuple[torch.Tensor, ...]:
-    if batch.device.type != "cpu":
-        return (batch,)
-    return batch.tensor_split(len(batch) if batch[0].numel() > LARGE else min(len(batch), threads))
+def _parts(batch: torch.Tensor, most: int) -> tuple[torch.Tensor, ...]:
+    return batch.tensor_split(min(len(batch), most)) if batch.device.type == "cpu" else (batch,)
 
 
 @lru_cache(maxsize=4)
