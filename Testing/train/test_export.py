@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from train.plain_monai import under_monai
 
 from SlicerCNNSegLib.engine.catalogue import find_model, list_models
 from SlicerCNNSegLib.engine.errors import FileReadError, SettingsError
@@ -61,20 +61,7 @@ def test_a_trained_model_is_listed_documented_and_finds_boxes(trained, boxes):
 
 
 def test_the_bundle_runs_under_plain_monai_with_the_same_labels(trained, boxes):
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(str(trained / "configs" / "inference.json"))
-    parser["bundle_root"], parser["dataset_dir"] = str(trained), str(boxes / "imagesTr")
-    parser.get_parsed_content("initialize")
-    network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
-    data = parser.get_parsed_content("preprocessing")(parser.get_parsed_content("datalist")[0])
-    with torch.inference_mode():
-        data["pred"] = inferer(data["image"][None], network)[0]
-    keep = [t for t in parser.get_parsed_content("postprocessing").transforms if type(t).__name__ != "SaveImaged"]
-    for transform in keep:
-        data = transform(data)
-    theirs = np.asarray(data["pred"])[0].transpose(2, 1, 0)
+    theirs, _network = under_monai(trained, boxes / "imagesTr")
     settings = SegmentationSettings(str(trained), device="cpu", precision="fp32")
     ours = run(settings, [read_volume(boxes / "imagesTr" / "box_00.nii.gz")]).labelmap
     assert (ours == 3).sum() > 100
