@@ -2,8 +2,9 @@
 
 Run: ``OMP_NUM_THREADS=1 python Testing/benchmarks/cohort_workers.py IMAGES [--cases 40] [--kills 30]``. IMAGES is a
 folder of NIfTI images for the model. First ``cnnseg segment`` with one worker and with two, of one thread each, take
-turns. Then there are runs with two workers, in each of which one is killed at a random moment: every case must be there
-once, whole, and with the labels of the run that was left alone.
+turns; for comparison, so do one and two processes that share nothing but the machine. Then there are runs with two
+workers, in each of which one is killed at a random moment: every case must be there once, whole, and with the labels of
+the run that was left alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import csv
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,12 +25,15 @@ import nibabel as nib
 import numpy as np
 import psutil
 from inference_start import once
+from inference_windows import SIDE, Side
 
 from SlicerCNNSegLib.engine.cohort.outputs import RECORD_SUFFIX, sha256
 from SlicerCNNSegLib.engine.settings import DEFAULT_MODEL
 
 WORKERS = 2
 POLL_S = 0.02
+BARE, BARE_ROUNDS = ("192", "96", "1"), 5
+"""Size of the volume, of the window, and windows at once, of processes that share nothing but the machine."""
 
 
 def command(images: list[Path], out: Path, model: str, workers: int) -> list[str]:
@@ -81,6 +86,24 @@ def check(out: Path, expected: Path, images: list[Path]) -> int:
     return different
 
 
+def machine_gain(rounds: int) -> float:
+    """How many times as much two processes get done as one, each with a network over a volume in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [Side([sys.executable, str(SIDE), "cnnseg", "unet", "bf16", *BARE], folder) for _ in range(WORKERS)]
+        gains = []
+        for _ in range(rounds):
+            sides[0].once()
+            begin = time.perf_counter()
+            for side in sides:
+                side.begin()
+            for side in sides:
+                side.wait()
+            gains.append(WORKERS * sides[0].times[-2]["clock"] / (time.perf_counter() - begin))
+        for side in sides:
+            side.end()
+    return statistics.median(gains)
+
+
 def kill_repeatedly(images: list[Path], options: argparse.Namespace, folder: Path) -> None:
     """Kill a worker in each of many runs; prints how many died."""
     choose, killed, runs, different = random.Random(0), 0, 0, 0
@@ -117,6 +140,7 @@ def main() -> None:
                     flush=True,
                 )
         if options.rounds:
+            print(f"two bare processes get {machine_gain(BARE_ROUNDS):.2f} times as much done as one", flush=True)
             print(f"{check(folders[WORKERS], folders[1], images)} voxels differ", flush=True)
         if options.kills:
             kill_repeatedly(images[: options.kill_cases], options, Path(temporary))

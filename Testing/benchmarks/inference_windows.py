@@ -42,8 +42,16 @@ class Side:
 
     def once(self) -> None:
         """Make the labels."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Have the labels made."""
         assert self._process.stdin
         print("again", file=self._process.stdin, flush=True)
+
+    def wait(self) -> None:
+        """Until the labels are made."""
         self.times.append(self._answer())
 
     def end(self) -> int:

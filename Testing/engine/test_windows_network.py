@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
+from SlicerCNNSegLib.engine.windows import packing
 from SlicerCNNSegLib.engine.windows.eighths import MOST_CHANNELS, in_eighths
-from SlicerCNNSegLib.engine.windows.network import CONTIGUOUS, FEWEST_CHANNELS, prepared
+from SlicerCNNSegLib.engine.windows.network import CHANNELS_LAST, CONTIGUOUS, FEWEST_CHANNELS, prepared
+from SlicerCNNSegLib.engine.windows.packing import can_pack
 
 SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
 
@@ -83,7 +85,10 @@ def drawn_anew(network):
             nn.Sequential(nn.InstanceNorm3d(n), nn.Dropout3d(0.5), nn.LeakyReLU()),
             nn.Conv3d(n, 4, 3, padding=1),
         ],
+        lambda n: [nn.Conv3d(n, 4, 3, padding=1), nn.InstanceNorm3d(4), nn.Conv3d(4, 2, 3, padding=1), nn.PReLU()],
         lambda n: [ResidualUnit(3, n, n, subunits=1, last_conv_only=True)],
+        lambda n: [ResidualUnit(3, n, 3, subunits=1, last_conv_only=True, bias=False)],
+        lambda n: [ResidualUnit(3, n, n, subunits=1), nn.Conv3d(n, 2, 1)],
         lambda n: [ResidualUnit(3, n, 3, subunits=2)],
     ],
 )
@@ -91,7 +96,7 @@ def test_what_follows_it_stays_what_it_is(rest, classes, size):
     network = drawn_anew(nn.Sequential(up(classes), *rest(classes)))
     image = torch.randn(2, 5, *size)
     with torch.inference_mode():
-        ready, expected = in_eighths(network, None), network(image)
+        ready, expected = in_eighths(network), network(image)
         assert ready is not None
         found = ready(image)
     assert found.is_contiguous()
@@ -114,20 +119,21 @@ def test_what_follows_it_stays_what_it_is(rest, classes, size):
 )
 def test_of_a_sequence_that_cannot_follow_the_first_layer_alone_is_replaced(layer):
     network = drawn_anew(nn.Sequential(nn.Sequential(up(2), layer), nn.Identity()))
-    assert in_eighths(network[0], None) is None
+    assert in_eighths(network[0]) is None
     ready, image = prepared(network, None), torch.randn(1, 5, 4, 6, 7)
     assert not any(isinstance(module, nn.ConvTranspose3d) for module in ready.modules())
     torch.testing.assert_close(ready(image), network(image), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("units", [0, 2])
-def test_monais_unet_has_its_last_level_in_eighths(units):
+def test_monais_unet_has_its_last_level_in_eighths(units, monkeypatch):
+    monkeypatch.setattr(packing, "CALLS", ("_convolution_of_tomorrow",))  # convolutions can be looked at
     network = drawn_anew(UNet(3, 1, 2, (4, 8, 16), (2, 2), num_res_units=units))
     ready, image = prepared(network, None), torch.randn(1, 1, 8, 12, 16)
-    assert [
-        name for name, module in ready.named_modules() if isinstance(module, nn.Conv3d) and name.startswith("model.2")
-    ] == []
-    torch.testing.assert_close(ready(image), network(image), atol=1e-4, rtol=1e-4)
+    last = list(ready.model[2].modules())
+    assert not any(isinstance(module, nn.ConvTranspose3d) for module in last)
+    assert {module.out_channels for module in last if isinstance(module, nn.Conv3d)} == {2 * 8}
+    torch.testing.assert_close(scores_of(ready, image), scores_of(network, image), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,10 @@ def test_monais_unet_has_its_last_level_in_eighths(units):
     ],
 )
 def test_other_transposed_convolutions_are_left(layer):
-    assert type(prepared(nn.Sequential(layer), None)[0]) is type(layer)
+    assert in_eighths(layer) is None
+    image = torch.randn(1, layer.in_channels, *(4, 6, 8)[: len(layer.kernel_size)])
+    with torch.inference_mode():
+        torch.testing.assert_close(prepared(nn.Sequential(layer), None)(image), layer(image), atol=1e-5, rtol=1e-5)
 
 
 def test_instance_normalisation_with_running_statistics_is_left():
@@ -240,7 +249,19 @@ def test_a_network_in_training_is_left_alone_and_shares_its_other_weights():
     assert ready[1].weight is network[1].weight
     assert ready[2].weight is network[2].weight
     assert ready[0].weight.dtype == ready[0].bias.dtype == torch.bfloat16
-    assert ready[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert ready[0].weight.layout == torch._mkldnn if can_pack(torch.bfloat16) else torch.strided
+
+
+def test_where_nothing_is_packed_weights_lie_as_the_layout_says(monkeypatch):
+    monkeypatch.setattr(packing, "CALLS", ("_convolution_of_tomorrow",))
+    network = nn.Sequential(nn.Conv3d(3, 8, 3), nn.Conv2d(3, 8, 3))
+    for layout, formats in (
+        (CHANNELS_LAST, (torch.channels_last_3d, torch.channels_last)),
+        (CONTIGUOUS, (torch.contiguous_format, torch.contiguous_format)),
+    ):
+        ready = prepared(network, torch.bfloat16, layout)
+        assert [one.weight.dtype for one in ready] == [torch.bfloat16] * 2
+        assert all(one.weight.is_contiguous(memory_format=at) for one, at in zip(ready, formats, strict=True))
 
 
 @pytest.mark.parametrize("norm", [nn.InstanceNorm3d(16), nn.BatchNorm3d(16)])

@@ -30,7 +30,7 @@ def fold_norms(network: nn.Module) -> None:
     """
     times = Counter(id(layer) for _, layer in network.named_modules(remove_duplicate=False))
     for sequence in [module for module in network.modules() if is_sequence(module)]:
-        places = [place for place in _in_order(sequence) if not isinstance(place[2], NOTHING)]
+        places = [place for place in in_order(sequence) if not isinstance(place[2], NOTHING)]
         for (holder, name, convolution), (norm_holder, norm_name, norm) in pairwise(places):
             if not isinstance(convolution, CONVOLUTIONS) or not isinstance(norm, BATCH_NORMS):
                 continue
@@ -44,11 +44,16 @@ def is_sequence(layer: nn.Module) -> TypeGuard[nn.Sequential]:
     return isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
 
 
-def _in_order(sequence: nn.Sequential) -> Iterator[Place]:
+def is_residual_unit(layer: nn.Module) -> bool:
+    """Whether it is MONAI's: ``conv`` plus ``residual``. Known by its name, as MONAI is not imported here."""
+    return (type(layer).__module__, type(layer).__name__) == ("monai.networks.blocks.convolutions", "ResidualUnit")
+
+
+def in_order(sequence: nn.Sequential) -> Iterator[Place]:
     """The layers of a sequence and of the sequences in it, as they are gone through."""
     for name, layer in sequence.named_modules(remove_duplicate=False):
         if is_sequence(layer) and layer is not sequence and "." not in name:
-            yield from _in_order(layer)
+            yield from in_order(layer)
         elif name and "." not in name:
             yield sequence, name, layer
 

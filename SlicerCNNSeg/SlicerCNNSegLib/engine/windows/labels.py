@@ -50,7 +50,9 @@ def _same_grid(planes: Planes) -> Iterator[tuple[torch.Tensor, int]]:
 
 
 def _best(plane: torch.Tensor) -> torch.Tensor:
-    """The index of the largest along the first axis: as ``argmax``, in a sixteenth of its time for two planes."""
+    """The index of the largest along the first axis: ``argmax``, which is slow across planes."""
+    if len(plane) == 2:
+        return (plane[1] > plane[0]).byte()
     return plane.max(dim=0).indices
 
 
@@ -129,4 +131,4 @@ def _settle(
                     weight = (plane_share * row_share * column_share)[:, None]
                     mixed = corner.mul_(weight) if mixed is None else mixed.addcmul_(corner, weight)
         assert mixed is not None
-        labels[a, b] = mixed.argmax(1)
+        labels[a, b] = mixed.argmax(1).to(labels.dtype)

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from .eighths import in_eighths
 from .folding import CONVOLUTIONS, fold_norms
+from .packing import can_pack, pack
 
 CHANNELS_LAST, CONTIGUOUS = "channels last", "contiguous"
 """How tensors lie in memory."""
@@ -35,7 +36,7 @@ def layouts_of(network: torch.nn.Module) -> tuple[str, ...]:
 
 
 def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str = CHANNELS_LAST) -> torch.nn.Module:
-    """The network for CPUs: normalisation folded, weights cast once; channels last, with layers made for that.
+    """The network for CPUs: normalisation folded, weights cast and packed; channels last, with layers made for it.
 
     PyTorch's instance normalisation takes a channels-last tensor to the plain layout, and the next convolution takes
     it back; group normalisation with one channel a group is the same sum and stays.
@@ -52,25 +53,27 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str
     Returns
     -------
     torch.nn.Module
-        The network itself where ``layouts_of`` gives one layout only.
+        To be called without gradients. The network itself where ``layouts_of`` gives one layout only.
     """
     if CHANNELS_LAST not in layouts_of(network):
         return network
     ready = deepcopy(network, {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())})
     fold_norms(ready)
     if layout == CHANNELS_LAST:
-        _lay_channels_last(ready, autocast)
+        _lay_channels_last(ready)
     for module in ready.modules():
         if isinstance(module, CONVOLUTIONS) and not is_parametrized(module):  # low-rank adapters, in training
             _cast(module, autocast, layout)
+    if layout == CHANNELS_LAST and can_pack(autocast):
+        pack(ready)
     return ready
 
 
-def _lay_channels_last(ready: torch.nn.Module, autocast: torch.dtype | None) -> None:
+def _lay_channels_last(ready: torch.nn.Module) -> None:
     """Put layers in the place of those that leave this layout."""
     for module in list(ready.modules()):
         for name, child in module.named_children():
-            if (faster := in_eighths(child, autocast)) is not None:
+            if (faster := in_eighths(child)) is not None:
                 setattr(module, name, faster)
             if isinstance(child, INSTANCE_NORMS) and not child.track_running_stats:
                 setattr(module, name, _ChannelsLastNorm(child))

@@ -1,0 +1,145 @@
+"""Convolutions with their weights laid out for the processor once, and what follows them done on the way.
+
+PyTorch's convolutions on CPUs are oneDNN's, which lays out the weights anew at each call, and gives results to memory
+that the activation and a sum then go over again. These are the calls that PyTorch's compiler makes for frozen networks
+(docs/adr/0015-packed-convolutions.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TypeGuard
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from .folding import CONVOLUTIONS, NOTHING, TRANSPOSED, Convolution, in_order, is_residual_unit, is_sequence
+
+ONEDNN = torch.ops.mkldnn
+CALLS = (
+    "_convolution_pointwise",
+    "_convolution_pointwise_",
+    "_convolution_transpose_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_convolution_transpose_weight",
+)
+
+Activation = tuple[str, tuple[float, ...]]
+NONE: Activation = ("none", ())
+
+
+def can_pack(dtype: torch.dtype | None) -> bool:
+    """Whether this PyTorch has these calls on this machine for computing in ``dtype`` (None: float32)."""
+    if not torch.backends.mkldnn.is_available() or not all(hasattr(ONEDNN, name) for name in CALLS):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(ONEDNN._is_mkldnn_bf16_supported())
+    return dtype in (None, torch.float32)
+
+
+def pack(network: nn.Module) -> None:
+    """Put packed convolutions in the place of plain ones; those take over activations and sums.
+
+    Where a sequence says that an activation comes after a convolution, and where one is the residual of a unit of
+    MONAI's. Layers that stand in several places keep to themselves.
+
+    Parameters
+    ----------
+    network:
+        Its convolutions have the type that they compute in. Can be called without gradients only, afterwards.
+    """
+    times = Counter(id(layer) for _, layer in network.named_modules(remove_duplicate=False))
+    activations: dict[int, Activation] = {}
+    for sequence in [module for module in network.modules() if is_sequence(module)]:
+        places = [place for place in in_order(sequence) if not isinstance(place[2], NOTHING)]
+        for (_, _, layer), (holder, name, follower) in pairwise(places):
+            if _is_plain(layer) and times[id(layer)] == 1 and (found := _activation(follower)) is not None:
+                activations[id(layer)] = found
+                setattr(holder, name, nn.Identity())
+    packed: dict[int, _Packed] = {}
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if _is_plain(child):
+                if id(child) not in packed:
+                    packed[id(child)] = _Packed(child, activations.get(id(child), NONE))
+                setattr(module, name, packed[id(child)])
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if is_residual_unit(child):
+                branch, residual = child.children()
+                if isinstance(residual, _Packed):
+                    setattr(module, name, _Sum(branch, residual))
+
+
+def _is_plain(layer: nn.Module) -> TypeGuard[Convolution]:
+    """Whether it is a convolution whose weights stay what they are; MONAI has some that work out their padding."""
+    return (
+        type(layer) in CONVOLUTIONS
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+        and (layer.groups == 1 or not isinstance(layer, TRANSPOSED))
+        and not is_parametrized(layer)
+    )
+
+
+def _activation(layer: nn.Module) -> Activation | None:
+    """By oneDNN's name with its slope; None where it has none that is certain to be the same."""
+    if isinstance(layer, nn.ReLU):
+        return "relu", ()
+    if isinstance(layer, nn.LeakyReLU):
+        return "leaky_relu", (layer.negative_slope,)
+    if isinstance(layer, nn.PReLU) and layer.weight.numel() == 1:
+        return "leaky_relu", (layer.weight.item(),)
+    return None
+
+
+class _Packed(nn.Module):
+    """A convolution, and the activation behind it."""
+
+    def __init__(self, layer: Convolution, then: Activation) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        self.dtype, self.layout = weight.dtype, torch.channels_last_3d if weight.dim() == 5 else torch.channels_last
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        if isinstance(layer, TRANSPOSED):
+            self.call, packed = ONEDNN._convolution_transpose_pointwise, ONEDNN._reorder_convolution_transpose_weight
+            paddings: tuple[object, ...] = (layer.padding, layer.output_padding)
+        else:
+            self.call, packed = ONEDNN._convolution_pointwise, ONEDNN._reorder_convolution_weight
+            paddings = (layer.padding,)
+        self.how = (*paddings, layer.stride, layer.dilation, layer.groups)
+        self.then = (then[0], list(then[1]), "")
+        self.weight = packed(weight, *self.how)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Image (batch, channel, x, y[, z]) to an image, channels last."""
+        found: torch.Tensor = self.call(self.taken(image), self.weight, self.bias, *self.how, *self.then)
+        return found
+
+    def taken(self, image: torch.Tensor) -> torch.Tensor:
+        """The image as it is computed with."""
+        return image.to(self.dtype, memory_format=self.layout)
+
+    def added_to(self, other: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """``other``, to which what it makes of the image has been added."""
+        if other.dtype != self.dtype or not other.is_contiguous(memory_format=self.layout):
+            return other.add_(self(image))
+        found: torch.Tensor = ONEDNN._convolution_pointwise_.binary(
+            other, self.taken(image), self.weight, self.bias, *self.how, "add", 1.0, None, [], None
+        )
+        return found
+
+
+class _Sum(nn.Module):
+    """What a branch and a convolution make of the same image."""
+
+    def __init__(self, branch: nn.Module, residual: _Packed) -> None:
+        super().__init__()
+        self.branch, self.residual = branch, residual
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Image (batch, channel, x, y[, z]) to an image."""
+        image = self.residual.taken(image)  # once for both
+        return self.residual.added_to(self.branch(image), image)
