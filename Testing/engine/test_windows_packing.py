@@ -80,8 +80,8 @@ def test_convolutions_take_over_the_activation_behind_them(network, activations)
     ready, image = prepared(network, None), torch.randn(3, 2, 6, 7, 9)
     before = [module.weight.clone() for module in convolutions(network)]
     with torch.inference_mode():
-        torch.testing.assert_close(ready(image), network(image), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(ready(image[:1]), network(image[:1]), atol=1e-5, rtol=1e-5)  # packed for no size
+        for n in (3, 3, 1, 3, 1):
+            torch.testing.assert_close(ready(image[:n]), network(image[:n]), atol=1e-5, rtol=1e-5)
     assert convolutions(ready) == []
     assert len(left(ready, nn.ReLU | nn.LeakyReLU | nn.PReLU)) == activations
     assert all(torch.equal(a, module.weight) for a, module in zip(before, convolutions(network), strict=True))
@@ -116,6 +116,21 @@ def test_other_convolutions_are_left(layer):
     assert convolutions(ready)
     assert not packed(ready)
     assert isinstance(ready[1], nn.ReLU)
+
+
+@needs_onednn
+def test_weights_are_packed_for_a_size_that_comes_again():
+    ready = prepared(nn.Sequential(nn.Conv3d(32, 32, 3, padding=1)), None)
+    image = torch.randn(2, 32, 6, 7, 8)
+    with torch.inference_mode():
+        for part in (image, image[:1], image, image[..., :4]):
+            ready(part)
+    (layer,) = packed(ready)
+    assert {tuple(size): weight.is_mkldnn for size, weight in layer.weights.items()} == {
+        (2, 32, 6, 7, 8): True,
+        (1, 32, 6, 7, 8): False,
+        (2, 32, 6, 7, 4): False,
+    }
 
 
 @needs_onednn

@@ -96,38 +96,55 @@ def _activation(layer: nn.Module) -> Activation | None:
 
 
 class _Packed(nn.Module):
-    """A convolution, and the activation behind it."""
+    """A convolution, and the activation behind it.
+
+    Weights are packed for a size of images when it comes for the second time: oneDNN chooses their form by it, and one
+    of another size can take twenty times as long.
+    """
 
     def __init__(self, layer: Convolution, then: Activation) -> None:
         super().__init__()
-        weight = layer.weight.detach()
-        self.dtype, self.layout = weight.dtype, torch.channels_last_3d if weight.dim() == 5 else torch.channels_last
+        self.weight = layer.weight.detach()
         self.bias = None if layer.bias is None else layer.bias.detach()
+        self.layout = torch.channels_last_3d if self.weight.dim() == 5 else torch.channels_last
         if isinstance(layer, TRANSPOSED):
-            self.call, packed = ONEDNN._convolution_transpose_pointwise, ONEDNN._reorder_convolution_transpose_weight
+            self.call = ONEDNN._convolution_transpose_pointwise
+            self.packed = ONEDNN._reorder_convolution_transpose_weight
             paddings: tuple[object, ...] = (layer.padding, layer.output_padding)
         else:
-            self.call, packed = ONEDNN._convolution_pointwise, ONEDNN._reorder_convolution_weight
+            self.call, self.packed = ONEDNN._convolution_pointwise, ONEDNN._reorder_convolution_weight
             paddings = (layer.padding,)
         self.how = (*paddings, layer.stride, layer.dilation, layer.groups)
         self.then = (then[0], list(then[1]), "")
-        self.weight = packed(weight, *self.how)
+        self.weights: dict[torch.Size, torch.Tensor] = {}
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Image (batch, channel, x, y[, z]) to an image, channels last."""
-        found: torch.Tensor = self.call(self.taken(image), self.weight, self.bias, *self.how, *self.then)
+        image = self.taken(image)
+        found: torch.Tensor = self.call(image, self.weight_for(image.shape), self.bias, *self.how, *self.then)
         return found
 
     def taken(self, image: torch.Tensor) -> torch.Tensor:
         """The image as it is computed with."""
-        return image.to(self.dtype, memory_format=self.layout)
+        return image.to(self.weight.dtype, memory_format=self.layout)
+
+    def weight_for(self, size: torch.Size) -> torch.Tensor:
+        """The weights, packed where images of this size (batch, channel, x, y[, z]) are not the first of theirs."""
+        known = self.weights.get(size)
+        if known is None:
+            self.weights[size] = self.weight
+            return self.weight
+        if known is self.weight:
+            known = self.weights[size] = self.packed(self.weight, *self.how, size)
+        return known
 
     def added_to(self, other: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """``other``, to which what it makes of the image has been added."""
-        if other.dtype != self.dtype or not other.is_contiguous(memory_format=self.layout):
+        if other.dtype != self.weight.dtype or not other.is_contiguous(memory_format=self.layout):
             return other.add_(self(image))
+        image = self.taken(image)
         found: torch.Tensor = ONEDNN._convolution_pointwise_.binary(
-            other, self.taken(image), self.weight, self.bias, *self.how, "add", 1.0, None, [], None
+            other, image, self.weight_for(image.shape), self.bias, *self.how, "add", 1.0, None, [], None
         )
         return found
 
