@@ -74,13 +74,15 @@ def cnnseg_side(
     from SlicerCNNSegLib.engine.heap import kept_memory
     from SlicerCNNSegLib.engine.progress import NoProgress
     from SlicerCNNSegLib.engine.windows import Inferer, most_probable, predict_planes
+    from SlicerCNNSegLib.engine.windows.network import prepared
 
     inferer = Inferer(window, OVERLAP, batch)
 
     def labels(image: torch.Tensor) -> np.ndarray:
         with kept_memory():
+            ready = prepared(network, AUTOCAST[precision])
             planes = predict_planes(
-                image, [network], inferer, NoProgress(), autocast=AUTOCAST[precision], probabilities=False
+                image, [ready], inferer, NoProgress(), autocast=AUTOCAST[precision], probabilities=False
             )
             return most_probable(planes, planes.size)
 

@@ -28,6 +28,7 @@ from SlicerCNNSegLib.engine.device import AUTOCAST, choose_precision
 from SlicerCNNSegLib.engine.lean import lean_network
 from SlicerCNNSegLib.engine.progress import NoProgress
 from SlicerCNNSegLib.engine.windows import Inferer, most_probable, predict_planes
+from SlicerCNNSegLib.engine.windows.network import prepared
 image = torch.from_numpy(numpy.asarray(nibabel.load(sys.argv[1]).dataobj, "float32"))[None]
 config = json.loads((Path(sys.argv[2]) / "configs" / "inference.json").read_text())
 network = lean_network(config["network_def"]).eval().requires_grad_(False)
@@ -35,6 +36,7 @@ network.load_state_dict(load_file(sys.argv[3]))
 dtype = AUTOCAST[choose_precision("auto", torch.device("cpu"))]
 with torch.inference_mode():
     inferer = Inferer.from_config(config)
+    network = prepared(network, dtype)
     planes = predict_planes(image, [network], inferer, NoProgress(), autocast=dtype, probabilities=False)
     most_probable(planes, planes.size)
 """

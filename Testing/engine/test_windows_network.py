@@ -1,5 +1,8 @@
 """Networks made ready for many windows: the same answer, and the original left alone."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from monai.networks.blocks.convolutions import ResidualUnit
@@ -11,7 +14,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from SlicerCNNSegLib.engine.networks import build_network, facts_of
 from SlicerCNNSegLib.engine.windows import packing
 from SlicerCNNSegLib.engine.windows.eighths import MOST_CHANNELS, in_eighths
-from SlicerCNNSegLib.engine.windows.network import CHANNELS_LAST, CONTIGUOUS, FEWEST_CHANNELS, prepared
+from SlicerCNNSegLib.engine.windows.network import CHANNELS_LAST, CONTIGUOUS, FEWEST_CHANNELS, prepared, ready
 
 SEGMENTING = sorted(name for name in ARGUMENTS if facts_of(definition(name, 3)).tasks == ("segmentation",))
 
@@ -279,3 +282,25 @@ def test_weights_that_are_worked_out_at_each_use_are_left(norm):
 def test_transformers_are_left():
     network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.LayerNorm(4))
     assert prepared(network, torch.bfloat16) is network
+
+
+def test_a_network_that_stays_what_it_is_is_made_ready_once_and_kept_no_longer_than_itself():
+    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.BatchNorm3d(16)).eval()
+    first = ready(network, torch.bfloat16)
+    assert batch_norms(first) == []
+    assert ready(network, torch.bfloat16) is first
+    others = [ready(network, None), ready(network, torch.bfloat16, CONTIGUOUS), ready(nn.Sequential(network), None)]
+    assert len({id(one) for one in (first, *others)}) == 4
+    gone = weakref.ref(network)
+    del network, first, others
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_network_that_is_made_ready_as_it_is_is_kept_no_longer_than_itself():
+    network = nn.Sequential(nn.Conv3d(1, 16, 3), nn.LayerNorm(4))
+    assert ready(network, None) is network
+    gone = weakref.ref(network)
+    del network
+    gc.collect()
+    assert gone() is None

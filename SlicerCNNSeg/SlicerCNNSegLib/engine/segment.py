@@ -30,6 +30,7 @@ from .settings import SegmentationSettings
 from .volume import Volume
 from .weights import load_networks
 from .windows import Inferer, most_probable, predict_planes
+from .windows.network import ready
 from .windows.trial import Choice, Way
 
 LARGEST_VALUE = 65535
@@ -238,16 +239,16 @@ class PartRunner:
             networks = load_networks(self._plan.package, rung.device)
         way = self._way(tensor, networks, inferer, rung.device, progress)
         self.precision, self.choice = way.precision, way.to_json()
+        autocast = AUTOCAST[way.precision]
         with self._stopwatch.stage("network"), torch.inference_mode(), kept_memory():
             planes = predict_planes(
                 tensor,
-                networks,
+                [ready(network, autocast, way.layout) for network in networks],
                 inferer,
                 SubProgress(progress, 0.05, 0.97),
                 mirror=settings.mirror,
                 stitch_device=rung.stitch_device,
-                autocast=AUTOCAST[way.precision],
-                layout=way.layout,
+                autocast=autocast,
                 probabilities=placement.size != placement.oriented_size,
             )
             checked = replace(planes, each=of_classes(planes.each, self._plan.package))

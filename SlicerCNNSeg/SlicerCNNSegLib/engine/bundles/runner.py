@@ -21,7 +21,7 @@ from ..parts import Part, Stopwatch
 from ..progress import Progress, SubProgress, advance
 from ..settings import SegmentationSettings
 from ..volume import Volume
-from ..windows.network import prepared as made_ready
+from ..windows.network import ready
 from .running import Told, applied, count_batches, prepared, source_of
 from .workflow import load_network, read_workflow
 
@@ -95,7 +95,7 @@ class BundleRunner:
             self.warnings += [note for note in notes if note not in self.warnings]
             self.precision = choose_precision(self._settings.precision, rung.device)
         autocast = AUTOCAST[self.precision]
-        predictor = _Predictor(made_ready(network, autocast), autocast, SubProgress(progress, 0.05, 0.95))
+        predictor = _Predictor(ready(network, autocast), autocast, SubProgress(progress, 0.05, 0.95))
         inferer, windows = self._workflow.inferer, copy(self._workflow.windows)
         if windows is not None:
             inferer = windows

@@ -23,7 +23,7 @@ from ..progress import Progress, SubProgress, advance
 from ..region import Region, regions_mask
 from ..volume import Volume
 from ..weights import load_networks
-from ..windows.network import prepared
+from ..windows.network import ready
 from .anchors import Levels, as_levels
 from .model import DetectionModel
 from .places import boxes_from_network, spacing_of
@@ -128,7 +128,7 @@ class OwnDetector:
         autocast = AUTOCAST[precision]
         with self._stopwatch.stage("load model"):
             advance(progress, 0.0, "Loading the model")
-            networks = [prepared(one, autocast) for one in load_networks(self._plan.model.package, rung.device)]
+            networks = [ready(one, autocast) for one in load_networks(self._plan.model.package, rung.device)]
         how = self._plan.search(scene.placement, rung.batch)
         share = SubProgress(progress, 0.1, 1.0)
         with self._stopwatch.stage("network"), kept_memory():

@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from ..errors import ModelError
 from ..mirrorings import mirrorings
 from ..progress import Progress, advance
-from ..windows.network import prepared
+from ..windows.network import ready
 
 OVERLAP = 0.5
 SIGMA = 1 / 8
@@ -99,8 +99,7 @@ def scores_of(
     ticker = _Ticker(progress, steps)
     total: torch.Tensor | None = None
     for network in networks:
-        ready = prepared(network, autocast)
-        found = _stitched(padded, places, weights, ready, windows, ticker, autocast).cpu()
+        found = _stitched(padded, places, weights, ready(network, autocast), windows, ticker, autocast).cpu()
         total = found if total is None else total.add_(found)
     assert total is not None  # there is a network
     total /= len(networks)

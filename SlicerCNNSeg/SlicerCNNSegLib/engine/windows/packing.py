@@ -26,6 +26,9 @@ CALLS = (
     "_reorder_convolution_transpose_weight",
 )
 
+MOST_SIZES = 4
+"""Of images that weights are kept for; windows are of one size, but batches are not."""
+
 Activation = tuple[str, tuple[float, ...]]
 NONE: Activation = ("none", ())
 
@@ -98,13 +101,13 @@ def _activation(layer: nn.Module) -> Activation | None:
 class _Packed(nn.Module):
     """A convolution, and the activation behind it.
 
-    Weights are packed for a size of images when it comes for the second time: oneDNN chooses their form by it, and one
-    of another size can take twenty times as long.
+    Weights are packed for each size of images: oneDNN chooses their form by it, and that of another size can take
+    twenty times as long.
     """
 
     def __init__(self, layer: Convolution, then: Activation) -> None:
         super().__init__()
-        self.weight = layer.weight.detach()
+        self.weight = nn.Parameter(layer.weight.detach(), requires_grad=False)
         self.bias = None if layer.bias is None else layer.bias.detach()
         self.layout = torch.channels_last_3d if self.weight.dim() == 5 else torch.channels_last
         if isinstance(layer, TRANSPOSED):
@@ -129,14 +132,13 @@ class _Packed(nn.Module):
         return image.to(self.weight.dtype, memory_format=self.layout)
 
     def weight_for(self, size: torch.Size) -> torch.Tensor:
-        """The weights, packed where images of this size (batch, channel, x, y[, z]) are not the first of theirs."""
-        known = self.weights.get(size)
-        if known is None:
-            self.weights[size] = self.weight
-            return self.weight
-        if known is self.weight:
-            known = self.weights[size] = self.packed(self.weight, *self.how, size)
-        return known
+        """The weights, packed for images of this size (batch, channel, x, y[, z])."""
+        found = self.weights.get(size)
+        if found is None:
+            if len(self.weights) == MOST_SIZES:
+                self.weights.clear()
+            found = self.weights[size] = self.packed(self.weight, *self.how, size)
+        return found
 
     def added_to(self, other: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """``other``, to which what it makes of the image has been added."""

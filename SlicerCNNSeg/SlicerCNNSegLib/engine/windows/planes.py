@@ -18,7 +18,6 @@ from ..lanes import UnderWay
 from ..progress import Progress, advance
 from .grid import Grid, Triple, blending_weights
 from .inferer import Inferer
-from .network import CHANNELS_LAST, prepared
 from .ring import Ring
 
 MOST_AHEAD = 64 * 2**20
@@ -59,7 +58,6 @@ def predict_planes(
     mirror: bool = False,
     stitch_device: torch.device | None = None,
     autocast: torch.dtype | None = None,
-    layout: str = CHANNELS_LAST,
     probabilities: bool = True,
 ) -> Planes:
     """Softmax probabilities averaged over networks and mirrorings, worked out as they are asked for.
@@ -69,7 +67,8 @@ def predict_planes(
     image:
         ``(channel, x, y, z)`` float32, preprocessed.
     networks:
-        Ensemble members, all on the device to compute on.
+        Ensemble members, all on the device to compute on; faster where ``windows.network`` has prepared them for
+        ``autocast``.
     progress:
         Reported per batch of windows; a cancellation is seen at each.
     mirror:
@@ -78,8 +77,6 @@ def predict_planes(
         Where windows are added up; None: where they are computed.
     autocast:
         bfloat16 or float16 for autocast, None for float32. Windows are added up in float32.
-    layout:
-        How the network's tensors lie in memory, on a CPU.
     probabilities:
         False where the order of the classes is enough: a single pass then gives scores before the softmax.
 
@@ -92,8 +89,7 @@ def predict_planes(
     device = next(networks[0].parameters()).device
     stacked = _with_neighbours(image, inferer.slices) if inferer.slices else image
     size: Triple = tuple(image.shape[1:])  # type: ignore[assignment]
-    ready = [prepared(network, autocast, layout) for network in networks]
-    passes = [(network, axes) for network in ready for axes in inferer.mirrorings(mirror)]
+    passes = [(network, axes) for network in networks for axes in inferer.mirrorings(mirror)]
     grid = Grid.over(size, inferer)
     predict = _Predictor(inferer, device, autocast, progress, len(passes) * math.ceil(len(grid) / inferer.batch))
 

@@ -26,7 +26,7 @@ from ..remembered import recalled, remember
 from ..settings import AUTO
 from .grid import Grid
 from .inferer import Inferer
-from .network import layouts_of
+from .network import layouts_of, prepared
 from .planes import predict_planes
 
 WINDOWS = 2
@@ -167,13 +167,14 @@ class Choice:
     def once(self, way: Way, progress: Progress, clock: Clock = time.process_time) -> tuple[float, torch.Tensor]:
         """Seconds of a window, and the labels of all windows of the trial."""
         seconds, labels, inferer = math.inf, [], replace(self.inferer, batch=1)
+        autocast = AUTOCAST[way.precision]
+        network = prepared(self.networks[0], autocast, way.layout)
         for n in range(WINDOWS):
             window = _window(self.image, inferer.window, (n + 1) / (WINDOWS + 1))
             begin = clock()
             planes = predict_planes(
-                window, self.networks[:1], inferer, SubProgress(progress, 0.0, 0.0),
-                autocast=AUTOCAST[way.precision], layout=way.layout, probabilities=False,
-            )  # fmt: skip
+                window, [network], inferer, SubProgress(progress, 0.0, 0.0), autocast=autocast, probabilities=False
+            )
             scores = torch.stack(list(planes.each))
             seconds = min(seconds, clock() - begin)
             labels.append(scores.argmax(1))

@@ -9,6 +9,7 @@ import torch
 
 from SlicerCNNSegLib.engine.progress import NoProgress
 from SlicerCNNSegLib.engine.windows import Inferer, class_probabilities
+from SlicerCNNSegLib.engine.windows.network import prepared
 
 from .losses import IGNORED
 from .samples import Sample
@@ -24,10 +25,10 @@ def dice_rows(
     truth, or was not contoured. Voxels that nobody labelled don't count.
     """
     rows = []
-    network.eval()
+    ready = prepared(network.eval(), autocast)
     with torch.inference_mode():
         for sample in samples:
-            probabilities = class_probabilities(sample.image, [network], inferer, NoProgress(), autocast=autocast)
+            probabilities = class_probabilities(sample.image, [ready], inferer, NoProgress(), autocast=autocast)
             found, truth = probabilities.argmax(0), sample.label[0].to(probabilities.device)
             known = truth != IGNORED
             row = []
