@@ -29,7 +29,7 @@ from SlicerCNNSegLib.engine.windows import Inferer
 from SlicerCNNSegLib.engine.windows.grid import Grid
 
 SIDE = Path(__file__).with_name("inference_side.py")
-PEAK_CHANNELS, PEAK_SIZE, PEAK_ROUNDS = 128, 32, 5
+PEAK_CHANNELS, PEAK_SIZE, PEAK_ROUNDS = 128, 32, 30
 """A convolution on which the library reaches its best."""
 
 

@@ -101,9 +101,10 @@ def test_who_stops_listening_leaves_nothing_behind(image):
 
 
 @pytest.mark.parametrize(
-    ("autocast", "large", "at_once"), [(torch.bfloat16, 511, 1), (torch.bfloat16, 512, 2), (None, 511, 2)]
+    ("autocast", "large", "at_once"),
+    [(torch.bfloat16, 511, 1), (torch.bfloat16, 512, 2), (None, 511, 1), (None, 512, 2)],
 )
-def test_large_windows_go_singly_in_half_precision(image, monkeypatch, autocast, large, at_once):
+def test_large_windows_go_singly(image, monkeypatch, autocast, large, at_once):
     monkeypatch.setattr(planes, "LARGE", large)
     network, inferer = Counting(), Inferer((8, 8, 8), 0.0, 2 * BATCH)
     list(predict_planes(image, [network], inferer, NoProgress(), autocast=autocast).each)
