@@ -1,5 +1,7 @@
 """Packed convolutions: what plain ones, activations and sums give, and where they are."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from monai.networks.blocks.convolutions import ResidualUnit
@@ -162,6 +164,22 @@ def test_without_onednns_calls_convolutions_stay(monkeypatch):
     network = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU())
     assert not can_pack(None)
     assert isinstance(prepared(network, None)[0], nn.Conv3d)
+
+
+@pytest.mark.parametrize("fault", ["wrong", "refused"])
+def test_where_onednns_calls_do_not_work_convolutions_stay(monkeypatch, fault):
+    def call(image, *_):
+        if fault == "refused":
+            raise RuntimeError("bf16 path needs the cpu support avx512bw")
+        return torch.zeros(len(image), 3, *image.shape[2:])
+
+    monkeypatch.setattr(packing, "ONEDNN", SimpleNamespace(**dict.fromkeys(packing.CALLS, call)))
+    packing._works.cache_clear()
+    try:
+        assert not can_pack(torch.float32)
+        assert not packed(prepared(nn.Sequential(nn.Conv3d(1, 2, 3)), None))
+    finally:
+        packing._works.cache_clear()
 
 
 def test_other_types_and_the_plain_layout_are_not_packed():

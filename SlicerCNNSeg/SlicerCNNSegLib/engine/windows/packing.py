@@ -8,11 +8,13 @@ that the activation and a sum then go over again. These are the calls that PyTor
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeGuard
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 from torch.nn.utils.parametrize import is_parametrized
 
 from .folding import CONVOLUTIONS, NOTHING, TRANSPOSED, Convolution, in_order, is_residual_unit, is_sequence
@@ -26,6 +28,9 @@ CALLS = (
     "_reorder_convolution_transpose_weight",
 )
 
+TOLERANCE = 0.2
+"""Of sums of 54 products of numbers up to 1, which bfloat16 keeps to some hundredths."""
+
 MOST_SIZES = 4
 """Of images that weights are kept for; windows are of one size, but batches are not."""
 
@@ -34,12 +39,26 @@ NONE: Activation = ("none", ())
 
 
 def can_pack(dtype: torch.dtype | None) -> bool:
-    """Whether this PyTorch has these calls on this machine for computing in ``dtype`` (None: float32)."""
+    """Whether these calls work with this PyTorch on this machine in ``dtype`` (None: float32)."""
     if not torch.backends.mkldnn.is_available() or not all(hasattr(ONEDNN, name) for name in CALLS):
         return False
-    if dtype == torch.bfloat16:
-        return bool(ONEDNN._is_mkldnn_bf16_supported())
-    return dtype in (None, torch.float32)
+    return dtype in (None, torch.float32, torch.bfloat16) and _works(dtype or torch.float32)
+
+
+@lru_cache
+def _works(dtype: torch.dtype) -> bool:
+    """Whether a small packed convolution gives what a plain one does."""
+    layer = skip_init(nn.Conv3d, 2, 3, 3, padding=1)
+    layer.weight.data = torch.linspace(-1, 1, layer.weight.numel()).reshape(layer.weight.shape)
+    layer.bias.data = torch.ones(3)
+    image = torch.linspace(-1, 1, 128).reshape(1, 2, 4, 4, 4)
+    with torch.inference_mode():
+        expected = torch.relu(layer(image))
+        try:
+            found = _Packed(layer.to(dtype), ("relu", ()))(image)
+        except RuntimeError:
+            return False
+    return torch.allclose(found.float(), expected, atol=TOLERANCE)
 
 
 def pack(network: nn.Module) -> None:
