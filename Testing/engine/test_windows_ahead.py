@@ -109,3 +109,12 @@ def test_large_windows_go_singly(image, monkeypatch, autocast, large, at_once):
     network, inferer = Counting(), Inferer((8, 8, 8), 0.0, 2 * BATCH)
     list(predict_planes(image, [network], inferer, NoProgress(), autocast=autocast).each)
     assert network.most == at_once
+
+
+@pytest.mark.parametrize(("large", "expected"), [(511, 2), (512, 4)])
+def test_batches_of_large_windows_are_no_more_than_threads(image, monkeypatch, large, expected):
+    monkeypatch.setattr(planes, "LARGE", large)
+    network, progress = Counting(), RecordingProgress()
+    inferer = Inferer((8, 8, 8), 0.0, 4)
+    list(predict_planes(image, [network], inferer, progress).each)
+    assert len(progress.reports) == BATCH * BATCHES / expected

@@ -186,3 +186,16 @@ def test_other_types_and_the_plain_layout_are_not_packed():
     network = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU())
     assert not can_pack(torch.float16)
     assert not packed(prepared(network, None, CONTIGUOUS))
+
+
+@needs_onednn
+def test_the_network_keeps_its_weights_and_shares_them():
+    network = nn.Sequential(nn.Conv3d(1, 8, 3), nn.ReLU())
+    before = network[0].weight.detach().clone()
+    ready = prepared(network, BF16 if can_pack(BF16) else None)
+    with torch.inference_mode():
+        ready(torch.randn(1, 1, 5, 6, 7))
+    assert ready[0].weight is network[0].weight
+    assert network[0].weight.requires_grad
+    assert network[0].weight.dtype == torch.float32
+    torch.testing.assert_close(network[0].weight.detach(), before, atol=0, rtol=0)

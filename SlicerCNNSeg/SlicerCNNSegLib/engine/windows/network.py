@@ -53,7 +53,8 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str
     Parameters
     ----------
     network:
-        Is left as it is, also where it is still being trained; everything but the convolutions' weights is shared.
+        Is left as it is, also where it is still being trained; weights are shared, but those of convolutions that
+        are not packed.
     autocast:
         What the convolutions are going to compute in.
     layout:
@@ -70,11 +71,11 @@ def prepared(network: torch.nn.Module, autocast: torch.dtype | None, layout: str
     fold_norms(ready)
     if layout == CHANNELS_LAST:
         _lay_channels_last(ready)
+    if layout == CHANNELS_LAST and can_pack(autocast):
+        pack(ready, autocast)
     for module in ready.modules():
         if isinstance(module, CONVOLUTIONS) and not is_parametrized(module):  # low-rank adapters, in training
             _cast(module, autocast, layout)
-    if layout == CHANNELS_LAST and can_pack(autocast):
-        pack(ready)
     return ready
 
 

@@ -55,13 +55,13 @@ def _works(dtype: torch.dtype) -> bool:
     with torch.inference_mode():
         expected = torch.relu(layer(image))
         try:
-            found = _Packed(layer.to(dtype), ("relu", ()))(image)
+            found = _Packed(layer, dtype, ("relu", ()))(image)
         except RuntimeError:
             return False
     return torch.allclose(found.float(), expected, atol=TOLERANCE)
 
 
-def pack(network: nn.Module) -> None:
+def pack(network: nn.Module, dtype: torch.dtype | None) -> None:
     """Put packed convolutions in the place of plain ones; those take over activations and sums.
 
     Where a sequence says that an activation comes after a convolution, and where one is the residual of a unit of
@@ -70,7 +70,9 @@ def pack(network: nn.Module) -> None:
     Parameters
     ----------
     network:
-        Its convolutions have the type that they compute in. Can be called without gradients only, afterwards.
+        Can be called without gradients only, afterwards; shares its weights.
+    dtype:
+        What they compute in; None for their weights'.
     """
     times = Counter(id(layer) for _, layer in network.named_modules(remove_duplicate=False))
     activations: dict[int, Activation] = {}
@@ -85,7 +87,7 @@ def pack(network: nn.Module) -> None:
         for name, child in module.named_children():
             if _is_plain(child):
                 if id(child) not in packed:
-                    packed[id(child)] = _Packed(child, activations.get(id(child), NONE))
+                    packed[id(child)] = _Packed(child, dtype, activations.get(id(child), NONE))
                 setattr(module, name, packed[id(child)])
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -124,10 +126,10 @@ class _Packed(nn.Module):
     twenty times as long.
     """
 
-    def __init__(self, layer: Convolution, then: Activation) -> None:
+    def __init__(self, layer: Convolution, dtype: torch.dtype | None, then: Activation) -> None:
         super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach(), requires_grad=False)
-        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.weight, self.dtype = layer.weight, dtype or layer.weight.dtype
+        self.bias = None if layer.bias is None else layer.bias.detach().to(self.dtype)
         self.layout = torch.channels_last_3d if self.weight.dim() == 5 else torch.channels_last
         if isinstance(layer, TRANSPOSED):
             self.call = ONEDNN._convolution_transpose_pointwise
@@ -148,7 +150,7 @@ class _Packed(nn.Module):
 
     def taken(self, image: torch.Tensor) -> torch.Tensor:
         """The image as it is computed with."""
-        return image.to(self.weight.dtype, memory_format=self.layout)
+        return image.to(self.dtype, memory_format=self.layout)
 
     def weight_for(self, size: torch.Size) -> torch.Tensor:
         """The weights, packed for images of this size (batch, channel, x, y[, z])."""
@@ -156,12 +158,13 @@ class _Packed(nn.Module):
         if found is None:
             if len(self.weights) == MOST_SIZES:
                 self.weights.clear()
-            found = self.weights[size] = self.packed(self.weight, *self.how, size)
+            weight = self.weight.detach().to(self.dtype, memory_format=self.layout)
+            found = self.weights[size] = self.packed(weight, *self.how, size)
         return found
 
     def added_to(self, other: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """``other``, to which what it makes of the image has been added."""
-        if other.dtype != self.weight.dtype or not other.is_contiguous(memory_format=self.layout):
+        if other.dtype != self.dtype or not other.is_contiguous(memory_format=self.layout):
             return other.add_(self(image))
         image = self.taken(image)
         found: torch.Tensor = ONEDNN._convolution_pointwise_.binary(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -27,7 +27,8 @@ LARGE = 2**19
 """Voxels of a window above which two at once are slower than one after the other: 1.9 against 1.5 s of processors for
 a window of 96x96x96 in a SegResNet of 32 channels in half precision. What a thread's layers give is then more than the
 64 MB that glibc keeps for it, and the system zeroes it anew each time. In float32 it takes the same time, and less
-memory: 0.76 against 0.86 GiB for a U-Net over 144x144x144 voxels."""
+memory: 0.76 against 0.86 GiB for a U-Net over 144x144x144 voxels. Batches of more than there are threads would then
+be held for nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def predict_planes(
     size: Triple = tuple(image.shape[1:])  # type: ignore[assignment]
     passes = [(network, axes) for network in networks for axes in inferer.mirrorings(mirror)]
     grid = Grid.over(size, inferer)
+    if device.type == "cpu" and math.prod(inferer.window) > LARGE:
+        inferer = replace(inferer, batch=min(inferer.batch, torch.get_num_threads()))
     predict = _Predictor(inferer, device, autocast, progress, len(passes) * math.ceil(len(grid) / inferer.batch))
 
     def scores(network: torch.nn.Module, axes: tuple[int, ...]) -> Iterator[torch.Tensor]:
@@ -183,7 +186,8 @@ def _mean_scores(
     """One pass: windows' scores blended, plane by plane."""
     inferer = predict.inferer
     grid = Grid.over(tuple(image.shape[1:]), inferer, axes)
-    padded = pad(image, [n for axis in (2, 1, 0) for n in (grid.before[axis], grid.after[axis])])
+    margins = [n for axis in (2, 1, 0) for n in (grid.before[axis], grid.after[axis])]
+    padded = pad(image, margins) if any(margins) else image  # which would copy it for nothing
     first, *others = sorted(range(3), key=lambda axis: axis != grid.axis)
     weights = blending_weights(grid.window, device).movedim(first, 0)
     ring = Ring(weights, (grid.size[others[0]], grid.size[others[1]]))
