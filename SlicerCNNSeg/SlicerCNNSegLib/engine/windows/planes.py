@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from ..lanes import UnderWay
 from ..progress import Progress, advance
+from .blank import stand_ins
 from .grid import Grid, Triple, blending_weights
 from .inferer import Inferer
 from .ring import Ring
@@ -192,8 +193,10 @@ def _mean_scores(
     weights = blending_weights(grid.window, device).movedim(first, 0)
     ring = Ring(weights, (grid.size[others[0]], grid.size[others[1]]))
     inside = [slice(grid.before[axis], grid.size[axis] - grid.after[axis]) for axis in range(3)]
-    finished, starts = 0, grid.windows()
-    batches = list(iter(lambda: list(islice(starts, inferer.batch)), []))
+    finished, alike = 0, stand_ins(padded, grid)
+    seen = (start for start in grid.windows() if start not in alike)
+    batches = list(iter(lambda: list(islice(seen, inferer.batch)), []))
+    predict.done += math.ceil(len(grid) / inferer.batch) - len(batches)
     windows = (torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch]) for batch in batches)
 
     def finish(until: int) -> Iterator[torch.Tensor]:
@@ -202,14 +205,24 @@ def _mean_scores(
             if inside[first].start <= plane < inside[first].stop:
                 yield mean[:, inside[others[0]], inside[others[1]]]
 
-    following = iter(batches)
-    for scores in predict.each(network, windows, axes):
-        for start, found in zip(next(following), scores, strict=True):
-            yield from finish(start[first])
-            finished = max(finished, start[first])
-            ring.add(found.movedim(first + 1, 0), (start[first], start[others[0]], start[others[1]]))
-        del scores, found  # with many classes they are larger than all that the network needs for the next windows
+    found, wanted = _one_by_one(predict.each(network, windows, axes)), set(alike.values())
+    kept: dict[Triple, torch.Tensor] = {}
+    for start in grid.windows():
+        scores = kept[alike[start]] if start in alike else next(found)
+        if start in wanted:
+            kept[start] = scores
+        yield from finish(start[first])
+        finished = max(finished, start[first])
+        ring.add(scores.movedim(first + 1, 0), (start[first], start[others[0]], start[others[1]]))
+        del scores
     yield from finish(grid.size[first])
+
+
+def _one_by_one(batches: Iterable[list[torch.Tensor]]) -> Iterator[torch.Tensor]:
+    """Scores of windows, none of which is held: with many classes they are larger than all that the network needs."""
+    for scores in batches:
+        while scores:
+            yield scores.pop(0)
 
 
 def _box(start: Triple, size: Triple) -> list[slice]:
