@@ -13,6 +13,7 @@ from SlicerCNNSegLib.engine.errors import Cancelled, ModelError
 from SlicerCNNSegLib.engine.progress import NoProgress, RecordingProgress
 from SlicerCNNSegLib.engine.windows import Inferer, class_probabilities, most_probable, predict_planes
 from SlicerCNNSegLib.engine.windows.grid import blending_weights
+from SlicerCNNSegLib.engine.windows.planes import Planes
 from SlicerCNNSegLib.engine.windows.ring import CHUNK, Ring
 
 CONFIG = {"inferer": {"_target_": "monai.inferers.SlidingWindowInferer", "roi_size": [8, 8, 8], "overlap": 0.5}}
@@ -162,6 +163,13 @@ def test_labels_on_another_grid_are_those_of_interpolated_probabilities(network,
     taken = np.take_along_axis(grown.numpy(), found[None].astype(int), axis=0)[0]
     assert (highest - taken).max() < 1e-6  # other labels at ties only
     assert (found == grown.argmax(0).numpy()).mean() >= 0.9999
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_of_equally_probable_classes_the_first_one_is_taken(classes):
+    scores = torch.randn(classes, 5, 6, 7, generator=torch.Generator().manual_seed(2)).round()
+    planes = Planes((5, 6, 7), 0, iter(scores.unbind(1)))
+    np.testing.assert_array_equal(most_probable(planes, (5, 6, 7)), scores.numpy().argmax(0))
 
 
 def test_more_than_256_classes_have_larger_labels():

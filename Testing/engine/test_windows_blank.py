@@ -86,3 +86,11 @@ def test_of_an_image_without_contrast_one_window_is_seen_and_progress_ends_at_on
         list(predict_planes(torch.zeros(1, 24, 20, 16), [network], INFERER, recording).each)
     assert network.windows == 1
     assert recording.reports[-1][0] == pytest.approx(1.0)
+
+
+def test_windows_that_differ_in_a_later_channel_do_not_stand_in_for_each_other():
+    image = torch.zeros(2, 24, 20, 16)
+    image[1, 12:] = 1
+    found = stand_ins(image, grid_of(image))
+    assert found
+    assert all((start[0] < 12) == (one[0] < 12) for start, one in found.items())

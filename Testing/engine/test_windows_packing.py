@@ -199,3 +199,16 @@ def test_the_network_keeps_its_weights_and_shares_them():
     assert network[0].weight.requires_grad
     assert network[0].weight.dtype == torch.float32
     torch.testing.assert_close(network[0].weight.detach(), before, atol=0, rtol=0)
+
+
+@needs_onednn
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sum_may_be_of_another_type_and_layout(layout, dtype):
+    (layer,) = packed(prepared(nn.Sequential(nn.Conv3d(2, 3, 1)), None))
+    image, other = torch.randn(1, 2, 4, 5, 6), torch.randn(1, 3, 4, 5, 6).to(dtype, memory_format=layout)
+    with torch.inference_mode():
+        expected = other + layer(image)
+        found = layer.added_to(other, image)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
