@@ -212,3 +212,10 @@ def test_a_sum_may_be_of_another_type_and_layout(layout, dtype):
         found = layer.added_to(other, image)
     assert found.dtype == dtype
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@needs_onednn
+def test_the_calls_can_be_tried_where_autocast_is_on():
+    packing._works.cache_clear()
+    with torch.autocast("cpu", BF16):
+        assert can_pack(None)

@@ -21,8 +21,7 @@ def stand_ins(image: torch.Tensor, grid: Grid) -> dict[Triple, Triple]:
     found: dict[Triple, Triple] = {}
     earliest: dict[tuple[float, ...], Triple] = {}
     for start in grid.windows():
-        box = [slice(first, first + n) for first, n in zip(start, grid.window, strict=True)]
-        window = image[(slice(None), *box)]
+        window = grid.cut(image, start)
         corner = window[:, :1, :1, :1]
         if torch.equal(window[:, -1:, -1:, -1:], corner) and bool((window == corner).all()):
             one = earliest.setdefault(tuple(corner.flatten().tolist()), start)

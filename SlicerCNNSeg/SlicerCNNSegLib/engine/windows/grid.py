@@ -66,6 +66,11 @@ class Grid:
         x, y, z = self.starts
         return len(x) * len(y) * len(z)
 
+    def cut(self, image: torch.Tensor, start: Triple) -> torch.Tensor:
+        """A view of the window that begins at ``start``, of an image ``(channel, x, y, z)``."""
+        x, y, z = (slice(first, first + n) for first, n in zip(start, self.window, strict=True))
+        return image[:, x, y, z]
+
     def windows(self) -> Iterator[Triple]:
         """First voxels (x, y, z) of the windows, in ascending order along ``axis``."""
         order = sorted(range(3), key=lambda axis: axis != self.axis)

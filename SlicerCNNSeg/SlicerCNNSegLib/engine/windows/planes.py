@@ -197,7 +197,7 @@ def _mean_scores(
     seen = (start for start in grid.windows() if start not in alike)
     batches = list(iter(lambda: list(islice(seen, inferer.batch)), []))
     predict.done += math.ceil(len(grid) / inferer.batch) - len(batches)
-    windows = (torch.stack([padded[(slice(None), *_box(start, grid.window))] for start in batch]) for batch in batches)
+    windows = (torch.stack([grid.cut(padded, start) for start in batch]) for batch in batches)
 
     def finish(until: int) -> Iterator[torch.Tensor]:
         for plane in range(finished, until):
@@ -223,10 +223,6 @@ def _one_by_one(batches: Iterable[list[torch.Tensor]]) -> Iterator[torch.Tensor]
     for scores in batches:
         while scores:
             yield scores.pop(0)
-
-
-def _box(start: Triple, size: Triple) -> list[slice]:
-    return [slice(first, first + n) for first, n in zip(start, size, strict=True)]
 
 
 def _softmax(planes: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
